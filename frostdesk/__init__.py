@@ -1,0 +1,1 @@
+"""A front desk on WhatsApp for an independent ski instructor."""

@@ -1,0 +1,240 @@
+"""The vocabulary: every fact that FrostDesk records, and how each one's id is derived.
+
+A stream is a conversation. An event is one immutable fact in it. Its `data` column is the struct
+below as JSON; its id follows from what caused it, so appending the same fact twice is harmless.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from uuid import UUID, uuid5
+
+import msgspec
+
+NAMESPACE = UUID("6f1d1c1e-3c0b-5a7e-9d55-0a6b6f2f7a10")
+
+INSTRUCTOR_ID = 1
+"""The one instructor of this desk."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fact in one conversation. Later facts may follow it; nothing changes it."""
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who wrote, as WhatsApp said it, to the letter.
+
+    `phone_number_id` is the business number that was written to. At least one of `wa_id` (phone)
+    and `user_id` (business-scoped id) is known; a customer is an identity within one number.
+    `also` holds further identities of the same person, such as a number that has been given up.
+    """
+
+    phone_number_id: str
+    wa_id: str | None = None
+    user_id: str | None = None
+    name: str | None = None
+    username: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """Every identity of this person, the phone first."""
+        return tuple(i for i in (self.wa_id, self.user_id, *self.also) if i)
+
+
+class MessageReceived(Event, frozen=True, kw_only=True):
+    """A customer wrote to us. The event's id is also the id of the message.
+
+    `kind` is WhatsApp's message type, `text` what the message says or what arrived, `sent_at` when
+    WhatsApp took it (UTC). `answerable` is false for what calls for no answer, such as a reaction.
+    """
+
+    whatsapp_id: str
+    sender: Sender
+    kind: str
+    text: str
+    sent_at: datetime
+    answerable: bool = True
+
+
+class MessageEdited(Event, frozen=True, kw_only=True):
+    """A customer changed a message. `message_id` is the row, known or still to come."""
+
+    message_id: UUID
+    whatsapp_id: str
+    original_whatsapp_id: str
+    sender: Sender
+    kind: str
+    text: str
+    sent_at: datetime
+
+
+class MessageDeleted(Event, frozen=True, kw_only=True):
+    """A customer took a message back. Its text is shown to nobody from here on."""
+
+    message_id: UUID
+    whatsapp_id: str
+    original_whatsapp_id: str
+    sender: Sender
+    sent_at: datetime
+
+
+class ReplyGenerated(Event, frozen=True, kw_only=True):
+    """A text for the customer is ready. The event's id is also the id of the message.
+
+    `answers` are the messages that it covers, all up to `through_version` of the stream; `about`
+    is the booking decision that it announces. Where code wrote it alone, `model` is absent.
+    """
+
+    text: str
+    answers: tuple[UUID, ...] = ()
+    through_version: int = 0
+    about: UUID | None = None
+    booking_id: UUID | None = None
+    disclosure: bool = False
+    language: str = "en"
+    model: str | None = None
+    prompt_hash: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+class ReplyPartSent(Event, frozen=True, kw_only=True):
+    """WhatsApp took one part of a reply that is too long for one message. Parts count from 1."""
+
+    reply_id: UUID
+    part: int
+    parts: int
+    whatsapp_id: str
+
+
+class ReplySent(Event, frozen=True, kw_only=True):
+    """WhatsApp took the whole reply. `whatsapp_ids` are the ids it gave, one a part."""
+
+    reply_id: UUID
+    whatsapp_ids: tuple[str, ...]
+
+
+class SendUncertain(Event, frozen=True, kw_only=True):
+    """A send left us and no answer came back: the customer may or may not have the reply."""
+
+    reply_id: UUID
+    reason: str
+
+
+class SendRepeated(Event, frozen=True, kw_only=True):
+    """A reply whose outcome stayed unknown goes out once more, and never again after that."""
+
+    reply_id: UUID
+    reason: str
+
+
+class ReplyFailed(Event, frozen=True, kw_only=True):
+    """Nothing more is tried until a person asks for it.
+
+    `stage` is `model` (no reply could be made for `answers`), `send` or `delivery` (`reply_id`
+    could not be brought to the customer) or `worker` (workers died over it).
+    """
+
+    stage: str
+    reason: str
+    attempts: int
+    answers: tuple[UUID, ...] = ()
+    reply_id: UUID | None = None
+
+
+class RetryRequested(Event, frozen=True, kw_only=True):
+    """The instructor asked to process again what the failure `failed_id` had left undone."""
+
+    failed_id: UUID
+    answers: tuple[UUID, ...] = ()
+    reply_id: UUID | None = None
+
+
+class DeliveryUpdated(Event, frozen=True, kw_only=True):
+    """WhatsApp told how a reply fares: `sent`, `delivered`, `read` or `failed`, at a time (UTC)."""
+
+    reply_id: UUID
+    whatsapp_id: str
+    status: str
+    at: datetime
+    error: str | None = None
+
+
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson's slot: wall-clock date and time in `timezone`, and the same as instants in UTC.
+
+    `duration` is in minutes; `ends_at` is that long after `starts_at`.
+    """
+
+    date: date
+    time: time
+    duration: int
+    timezone: str
+    starts_at: datetime
+    ends_at: datetime
+
+    def overlaps(self, other: Lesson) -> bool:
+        """Whether the two share a moment; lessons that only touch do not."""
+        return self.starts_at < other.ends_at and other.starts_at < self.ends_at
+
+
+class BookingProposed(Event, frozen=True, kw_only=True):
+    """A lesson waits for the instructor's word. The event's id is also the booking's id."""
+
+    lesson: Lesson
+    reply_id: UUID
+    instructor_id: int = INSTRUCTOR_ID
+
+
+class BookingConfirmed(Event, frozen=True, kw_only=True):
+    """The instructor will give the lesson."""
+
+    booking_id: UUID
+    lesson: Lesson
+
+
+class BookingCancelled(Event, frozen=True, kw_only=True):
+    """The lesson will not take place."""
+
+    booking_id: UUID
+    lesson: Lesson
+
+
+FrostDeskEvent = (
+    MessageReceived
+    | MessageEdited
+    | MessageDeleted
+    | ReplyGenerated
+    | ReplyPartSent
+    | ReplySent
+    | SendUncertain
+    | SendRepeated
+    | ReplyFailed
+    | RetryRequested
+    | DeliveryUpdated
+    | BookingProposed
+    | BookingConfirmed
+    | BookingCancelled
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {t.__name__: t for t in FrostDeskEvent.__args__}
+
+CUSTOMER_WORDS = ("MessageReceived", "MessageEdited", "MessageDeleted")
+"""The events that make an answer stale: the customer's own words, and nothing else."""
+
+
+def derive_id(what: str, *cause: UUID | str | int) -> UUID:
+    """The id of the event `what` that `cause` leads to: the same whenever it is asked for."""
+    return uuid5(NAMESPACE, ":".join((what, *map(str, cause))))
+
+
+def conversation_id_for(phone_number_id: str, identity: str) -> UUID:
+    """The id of the conversation that begins with this identity at this business number."""
+    return derive_id("conversation", phone_number_id, identity)
+
+
+def message_id_for(whatsapp_id: str) -> UUID:
+    """The id of a customer's message, and of the event that says it came."""
+    return derive_id("message", whatsapp_id)
