@@ -1,0 +1,52 @@
+-- conversations: one row a conversation: who writes, to which number, and when last.
+-- $1: last position already projected; $2: last position to project now.
+WITH new AS (
+    SELECT position, conversation_id, version, type, recorded_at, data -> 'sender' AS sender,
+           (data ->> 'sent_at')::timestamptz AS sent_at
+      FROM events
+     WHERE position > $1 AND position <= $2
+       AND type IN ('MessageReceived', 'MessageEdited', 'MessageDeleted', 'ReplyGenerated')
+),
+-- A later word about the customer replaces an earlier one; silence replaces nothing.
+folded AS (
+    SELECT conversation_id AS id,
+           (array_agg(recorded_at ORDER BY position))[1] AS created_at,
+           max(sender ->> 'phone_number_id') AS phone_number_id,
+           (array_agg(sender ->> 'wa_id' ORDER BY position DESC)
+               FILTER (WHERE sender ->> 'wa_id' IS NOT NULL))[1] AS wa_id,
+           (array_agg(sender ->> 'user_id' ORDER BY position DESC)
+               FILTER (WHERE sender ->> 'user_id' IS NOT NULL))[1] AS user_id,
+           (array_agg(sender ->> 'name' ORDER BY position DESC)
+               FILTER (WHERE sender ->> 'name' IS NOT NULL))[1] AS name,
+           (array_agg(sender ->> 'username' ORDER BY position DESC)
+               FILTER (WHERE sender ->> 'username' IS NOT NULL))[1] AS username,
+           (array_agg(recorded_at ORDER BY position DESC))[1] AS last_message_at,
+           max(sent_at) AS customer_at,
+           max(version) FILTER (WHERE type <> 'ReplyGenerated') AS customer_version
+      FROM new
+     GROUP BY conversation_id
+)
+INSERT INTO conversations AS row (id, created_at, phone_number_id, wa_id, user_id, name, username,
+                                  last_message_at, customer_at, customer_version)
+SELECT f.id,
+       coalesce(c.created_at, f.created_at),
+       coalesce(c.phone_number_id, f.phone_number_id),
+       coalesce(f.wa_id, c.wa_id),
+       coalesce(f.user_id, c.user_id),
+       coalesce(f.name, c.name),
+       coalesce(f.username, c.username),
+       f.last_message_at,
+       greatest(f.customer_at, c.customer_at),
+       coalesce(f.customer_version, c.customer_version)
+  FROM folded f
+  LEFT JOIN conversations c ON c.id = f.id
+ WHERE coalesce(c.phone_number_id, f.phone_number_id) IS NOT NULL
+    ON CONFLICT (id) DO UPDATE
+   SET (wa_id, user_id, name, username, last_message_at, customer_at, customer_version)
+     = (excluded.wa_id, excluded.user_id, excluded.name, excluded.username,
+        excluded.last_message_at, excluded.customer_at, excluded.customer_version)
+ WHERE (row.wa_id, row.user_id, row.name, row.username, row.last_message_at, row.customer_at,
+        row.customer_version)
+       IS DISTINCT FROM
+       (excluded.wa_id, excluded.user_id, excluded.name, excluded.username,
+        excluded.last_message_at, excluded.customer_at, excluded.customer_version)
