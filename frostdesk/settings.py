@@ -1,0 +1,204 @@
+"""What the environment says, read once by the command line and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from frostdesk.errors import ConfigurationError
+
+GRAPH_API_URL = "https://graph.facebook.com/v23.0"
+"""The current Graph API (Meta, Graph API changelog)."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that an operator can set. Secrets are kept out of its representation."""
+
+    database_url: str = ""
+    redis_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 3000
+    whatsapp_app_secret: str = ""
+    whatsapp_verify_token: str = ""
+    whatsapp_token: str = ""
+    whatsapp_phone_number_id: str = ""
+    whatsapp_api_url: str = GRAPH_API_URL
+    instructor_token: str = ""
+    openai_api_key: str = ""
+    openai_base_url: str | None = None
+    openai_model: str = "gpt-5-mini"
+    timezone: ZoneInfo = ZoneInfo("Europe/Zurich")
+    rules_file: Path | None = None
+    disclosure_file: Path | None = None
+
+    def __repr__(self) -> str:
+        """Addresses and secrets never reach a log."""
+        return f"Settings(host={self.host!r}, port={self.port}, timezone={self.timezone.key!r})"
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """One environment variable: the setting that it fills, what it expects, how it is read."""
+
+    name: str
+    setting: str
+    expects: str
+    read: Callable[[str], Any]
+
+
+def _text(value: str) -> str:
+    if not value.isprintable() or any(c.isspace() for c in value):
+        raise ValueError
+    return value
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        url = urlsplit(value)
+        has_place = url.hostname or url.path.strip("/") or "host=" in url.query
+        _ = url.port  # raises ValueError if it is no number
+        if url.scheme not in schemes or not has_place:
+            raise ValueError
+        return value.rstrip("/") if url.scheme.startswith("http") else value
+
+    return read
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 < port < 65536:  # noqa: PLR2004  # the range of TCP
+        raise ValueError
+    return port
+
+
+def _zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (OSError, KeyError) as error:
+        raise ValueError from error
+
+
+def _file(value: str) -> Path:
+    path = Path(value)
+    if not path.is_file():
+        raise ValueError
+    return path
+
+
+VARIABLES = (
+    Variable(
+        "FROSTDESK_DATABASE_URL",
+        "database_url",
+        "the URL of a PostgreSQL 15 or newer, such as postgresql://user:password@host:5432/name",
+        _url("postgresql", "postgres"),
+    ),
+    Variable(
+        "FROSTDESK_REDIS_URL",
+        "redis_url",
+        "the URL of a Redis 6.2 or newer, such as redis://host:6379/0",
+        _url("redis", "rediss", "unix"),
+    ),
+    Variable("FROSTDESK_HOST", "host", "the address to listen on, such as 127.0.0.1", _text),
+    Variable("FROSTDESK_PORT", "port", "a port from 1 to 65535", _port),
+    Variable(
+        "FROSTDESK_WHATSAPP_APP_SECRET",
+        "whatsapp_app_secret",
+        "the app secret of the Meta app that signs the webhooks",
+        _text,
+    ),
+    Variable(
+        "FROSTDESK_WHATSAPP_VERIFY_TOKEN",
+        "whatsapp_verify_token",
+        "the verify token that you gave Meta for the webhook",
+        _text,
+    ),
+    Variable(
+        "FROSTDESK_WHATSAPP_TOKEN",
+        "whatsapp_token",
+        "the access token of the WhatsApp Cloud API",
+        _text,
+    ),
+    Variable(
+        "FROSTDESK_WHATSAPP_PHONE_NUMBER_ID",
+        "whatsapp_phone_number_id",
+        "the id of the business number that replies leave from",
+        _text,
+    ),
+    Variable(
+        "FROSTDESK_WHATSAPP_API_URL",
+        "whatsapp_api_url",
+        f"the Graph API's base URL with its version, such as {GRAPH_API_URL}",
+        _url("http", "https"),
+    ),
+    Variable(
+        "FROSTDESK_INSTRUCTOR_TOKEN",
+        "instructor_token",
+        "a secret of your own choice, which the instructor signs in with",
+        _text,
+    ),
+    Variable("OPENAI_API_KEY", "openai_api_key", "the key of the model's API", _text),
+    Variable(
+        "OPENAI_BASE_URL",
+        "openai_base_url",
+        "the base URL of a server that speaks chat completions",
+        _url("http", "https"),
+    ),
+    Variable("FROSTDESK_OPENAI_MODEL", "openai_model", "the name of a model", _text),
+    Variable("FROSTDESK_TIMEZONE", "timezone", "an IANA time zone, such as Europe/Zurich", _zone),
+    Variable(
+        "FROSTDESK_RULES_FILE",
+        "rules_file",
+        "a readable text file with the instructor's rules",
+        _file,
+    ),
+    Variable(
+        "FROSTDESK_DISCLOSURE_FILE",
+        "disclosure_file",
+        "a readable TOML file with the sentence that tells that an AI writes",
+        _file,
+    ),
+)
+
+DATABASE = ("FROSTDESK_DATABASE_URL",)
+SERVE = (
+    "FROSTDESK_DATABASE_URL",
+    "FROSTDESK_REDIS_URL",
+    "FROSTDESK_WHATSAPP_APP_SECRET",
+    "FROSTDESK_WHATSAPP_VERIFY_TOKEN",
+    "FROSTDESK_INSTRUCTOR_TOKEN",
+)
+WORKER = (
+    "FROSTDESK_DATABASE_URL",
+    "FROSTDESK_REDIS_URL",
+    "FROSTDESK_WHATSAPP_TOKEN",
+    "FROSTDESK_WHATSAPP_PHONE_NUMBER_ID",
+    "OPENAI_API_KEY",
+)
+
+
+def read_settings(environ: Mapping[str, str], *, required: tuple[str, ...]) -> Settings:
+    """The settings in `environ`.
+
+    Raises:
+        ConfigurationError: one message that names every variable that is malformed, or missing
+            although `required`, and what it expects. Values are not repeated: they may be secret.
+    """
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for variable in VARIABLES:
+        value = environ.get(variable.name, "")
+        if not value:
+            if variable.name in required:
+                wrong.append(f"{variable.name} is missing: it expects {variable.expects}")
+            continue
+        try:
+            found[variable.setting] = variable.read(value)
+        except ValueError:
+            wrong.append(f"{variable.name} is malformed: it expects {variable.expects}")
+    if wrong:
+        raise ConfigurationError("The configuration is not usable.\n  " + "\n  ".join(wrong))
+    return Settings(**found)
