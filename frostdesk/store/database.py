@@ -1,0 +1,84 @@
+"""Connections to PostgreSQL, direct or through a pooler."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import asyncpg
+
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 30.0
+
+# Quoted, as only the type checker knows these classes as generic.
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+"""What asyncpg raises when the database is away, overloaded or ended our session."""
+
+
+def create_pool(url: str, *, max_size: int = 10) -> Pool:
+    """A pool of connections to `url`, to be entered as a context manager.
+
+    It connects when a connection is first asked for, so a database that is away is no obstacle.
+    """
+    return asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=max_size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=STATEMENT_SECONDS,
+        # Nothing here changes a session, so there is nothing to reset and no trip to pay for it.
+        reset=_leave_as_is,
+        connect=_Connector(),
+    )
+
+
+async def connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """A single connection to `url`, for commands that run once."""
+    return await _Connector()(url, timeout=CONNECT_SECONDS)
+
+
+class _Connector:
+    """Connects, having found out once what is at the other end: a pooler keeps no statements.
+
+    A pooler hands out a process number of its own making in the handshake; PostgreSQL itself
+    names the process that then answers (protocol documentation, BackendKeyData).
+    """
+
+    def __init__(self) -> None:
+        self._options: dict[str, Any] | None = None
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> asyncpg.Connection[asyncpg.Record]:
+        if self._options is not None:
+            return await _connect(*args, **kwargs, **self._options)
+        connection = await _connect(*args, **kwargs, statement_cache_size=0)
+        answering = await connection.fetchval("SELECT pg_backend_pid()")
+        if connection.get_server_pid() != answering:
+            self._options = {"statement_cache_size": 0}
+            return connection
+        self._options = {}
+        await connection.close()
+        return await _connect(*args, **kwargs)
+
+
+async def _connect(*args: Any, **kwargs: Any) -> asyncpg.Connection[asyncpg.Record]:
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **kwargs)
+    return connection
+
+
+async def _leave_as_is(connection: Any) -> None:
+    """Do nothing when a connection returns to the pool."""
