@@ -1,0 +1,218 @@
+"""What remains to be done, and who is doing it.
+
+A conversation is worked on by one worker at a time, which holds a claim that it keeps renewing.
+Claims only save work: whatever two workers did at once, derived ids make harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from frostdesk.events import Lesson
+from frostdesk.store.database import Pool
+
+CLAIM_SECONDS = 20
+"""How long a claim outlives the worker that has stopped renewing it."""
+
+CLAIM = f"""
+INSERT INTO claims AS c (conversation_id, holder, until)
+VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
+    ON CONFLICT (conversation_id) DO UPDATE
+   SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
+ WHERE c.until < clock_timestamp()
+RETURNING attempts
+"""
+
+# A claim that a crash of the database has wiped out is made again.
+RENEW = f"""
+INSERT INTO claims AS c (conversation_id, holder, until)
+SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s' FROM unnest($1::uuid[]) AS id
+    ON CONFLICT (conversation_id) DO UPDATE SET until = excluded.until
+ WHERE c.holder = excluded.holder
+"""
+
+# Not released while there is something that can be done now: whoever rang in the meantime found
+# the claim taken and left it to its holder.
+RELEASE = """
+WITH released AS (
+    DELETE FROM claims
+     WHERE conversation_id = $1 AND holder = $2
+       AND NOT EXISTS (SELECT FROM messages WHERE conversation_id = $1 AND status = 'waiting')
+       AND NOT EXISTS (SELECT FROM bookings WHERE conversation_id = $1
+                          AND decision_id IS DISTINCT FROM announced_id)
+       AND NOT EXISTS (SELECT FROM messages WHERE conversation_id = $1 AND status = 'pending'
+                          AND id <> ALL ($3::uuid[]))
+    RETURNING true
+)
+SELECT EXISTS (SELECT FROM released)
+       OR NOT EXISTS (SELECT FROM claims WHERE conversation_id = $1 AND holder = $2)
+"""
+
+ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR conversation_id = $2)"
+
+LOAD = """
+SELECT json_build_object(
+    'conversation_id', c.id, 'phone_number_id', c.phone_number_id, 'wa_id', c.wa_id,
+    'user_id', c.user_id, 'customer_at', c.customer_at, 'customer_version', c.customer_version,
+    'now', clock_timestamp(),
+    'version', (SELECT max(version) FROM events WHERE conversation_id = c.id),
+    'disclosed', EXISTS (SELECT FROM messages WHERE conversation_id = c.id AND disclosure
+                            AND sent_at IS NOT NULL),
+    'history', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
+                  FROM (SELECT role, content AS text, version,
+                               CASE role WHEN 'user' THEN sent_at ELSE created_at END AS at
+                          FROM messages
+                         WHERE conversation_id = c.id
+                           AND NOT (role = 'assistant' AND status = 'failed')
+                         ORDER BY version DESC LIMIT 10) m),
+    'unfinished', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
+                     FROM (SELECT id, role, status, content AS text, version, step_at,
+                                  disclosure
+                             FROM messages
+                            WHERE conversation_id = c.id
+                              AND status IN ('waiting', 'pending', 'unsettled', 'repeated')) m),
+    'bookings', (SELECT coalesce(json_agg(b ORDER BY b.created_at), '[]')
+                   FROM (SELECT id, status, created_at,
+                                decision_id IS DISTINCT FROM announced_id AS unannounced,
+                                decision_id,
+                                json_build_object('date', date, 'time', "time",
+                                    'duration', duration, 'timezone', timezone,
+                                    'starts_at', starts_at, 'ends_at', ends_at) AS lesson
+                           FROM bookings
+                          WHERE conversation_id = c.id ORDER BY created_at DESC LIMIT 20) b),
+    'taken', (SELECT coalesce(json_agg(json_build_object('date', date, 'time', "time",
+                                    'duration', duration, 'timezone', timezone,
+                                    'starts_at', starts_at, 'ends_at', ends_at)
+                                ORDER BY starts_at), '[]')
+                FROM bookings
+               WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at)
+                     && tstzrange(now(), NULL) AND int4range(instructor_id, instructor_id, '[]')
+                     && int4range(1, 1, '[]')))
+  FROM conversations c
+ WHERE c.id = $1
+"""
+
+UNFINISHED = """
+SELECT conversation_id, max(id::text)::uuid AS message_id
+  FROM (SELECT conversation_id, id FROM messages
+         WHERE status IN ('waiting', 'pending', 'unsettled', 'repeated')
+           AND (status = 'waiting'
+                OR step_at < clock_timestamp() - make_interval(secs => $2))
+         UNION ALL
+        SELECT conversation_id, decision_id FROM bookings
+         WHERE decision_id IS DISTINCT FROM announced_id) AS unfinished
+ WHERE NOT EXISTS (SELECT FROM claims c WHERE c.conversation_id = unfinished.conversation_id
+                                          AND c.until > clock_timestamp())
+ GROUP BY conversation_id
+ LIMIT $1
+"""
+
+
+class HistoryRow(msgspec.Struct, frozen=True):
+    """One of the last ten messages. `at` is when the customer wrote it or when we made it."""
+
+    role: str
+    text: str
+    version: int
+    at: datetime
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A message that is not done: a customer's without an answer, or ours without an outcome.
+
+    `step_at` is when it came to its present status.
+    """
+
+    id: UUID
+    role: str
+    status: str
+    text: str
+    version: int
+    step_at: datetime
+    disclosure: bool
+
+
+class WorkBooking(msgspec.Struct, frozen=True):
+    """A booking of this conversation, and whether its last decision has yet to be told."""
+
+    id: UUID
+    status: str
+    created_at: datetime
+    unannounced: bool
+    decision_id: UUID | None
+    lesson: Lesson
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as a worker finds it. `now` is the database's clock; all times have zones.
+
+    `version` is the head of the stream, `customer_version` that of the customer's last words;
+    `taken` are the instructor's confirmed lessons ahead, of every customer.
+    """
+
+    conversation_id: UUID
+    phone_number_id: str
+    wa_id: str | None
+    user_id: str | None
+    customer_at: datetime
+    customer_version: int
+    now: datetime
+    version: int
+    disclosed: bool
+    history: tuple[HistoryRow, ...]
+    unfinished: tuple[Unfinished, ...]
+    bookings: tuple[WorkBooking, ...]
+    taken: tuple[Lesson, ...]
+
+    @property
+    def waiting(self) -> tuple[Unfinished, ...]:
+        """The customer's messages without an answer, oldest first."""
+        return tuple(m for m in self.unfinished if m.status == "waiting")
+
+
+async def claim(pool: Pool, conversation_id: UUID, *, holder: UUID) -> int | None:
+    """Take the conversation. Returns which attempt this is, or None if another worker has it.
+
+    It is the second attempt or later if the holders before have vanished without releasing.
+    """
+    attempts: int | None = await pool.fetchval(CLAIM, conversation_id, holder)
+    return attempts
+
+
+async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> None:
+    """Keep these claims of `holder` for another CLAIM_SECONDS."""
+    await pool.execute(RENEW, conversation_ids, holder)
+
+
+async def release(
+    pool: Pool, conversation_id: UUID, *, holder: UUID, leaving: Sequence[UUID] = ()
+) -> bool:
+    """Give the conversation back, unless there is more to do than the messages in `leaving`.
+
+    Returns whether `holder` has it no longer.
+    """
+    return bool(await pool.fetchval(RELEASE, conversation_id, holder, leaving))
+
+
+async def abandon(pool: Pool, *, holder: UUID, conversation_id: UUID | None = None) -> None:
+    """Give back one conversation, or all that `holder` has, whatever remains to be done."""
+    await pool.execute(ABANDON, holder, conversation_id)
+
+
+async def load(pool: Pool, conversation_id: UUID) -> Work | None:
+    """The conversation as it stands, or None if there is none."""
+    found = await pool.fetchval(LOAD, conversation_id)
+    return None if found is None else msgspec.json.decode(found, type=Work)
+
+
+async def find_unfinished(pool: Pool, *, limit: int, settle_after: float) -> dict[UUID, UUID]:
+    """Conversations with something to do that nobody holds, each with one message or decision.
+
+    Replies of ours count once they are older than `settle_after` seconds.
+    """
+    rows = await pool.fetch(UNFINISHED, limit, settle_after)
+    return {row["conversation_id"]: row["message_id"] for row in rows}
