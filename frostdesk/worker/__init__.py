@@ -1,0 +1,1 @@
+"""What reacts to events: one conversation at a time, one step after the other."""

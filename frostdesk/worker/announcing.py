@@ -1,0 +1,56 @@
+"""BookingConfirmed or BookingCancelled → model → ReplyGenerated that tells the customer."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+from uuid import UUID
+
+from frostdesk.assistant.reply import draft_notice
+from frostdesk.bookings import BOOKING_TYPES
+from frostdesk.errors import VersionConflictError
+from frostdesk.events import ReplyGenerated, derive_id
+from frostdesk.store.append import Expected, NewEvent
+from frostdesk.store.work import Work, WorkBooking
+from frostdesk.worker.answering import situation_of
+from frostdesk.worker.context import Context
+
+
+async def announce(context: Context, work: Work, booking: WorkBooking) -> UUID | None:
+    """Write to the customer what was decided. Returns the notice's id, or None if it is void.
+
+    It is void if a booking of the conversation was decided upon meanwhile: a late word that a
+    lesson is confirmed, after its cancellation, would be a lie.
+    """
+    state = cast("Literal['confirmed', 'cancelled']", booking.status)
+    draft = await draft_notice(
+        context.model, situation_of(context, work), lesson=booking.lesson, state=state
+    )
+    decision_id = cast("UUID", booking.decision_id)
+    notice = NewEvent(
+        id=derive_id("notice", decision_id),
+        event=ReplyGenerated(
+            text=draft.text,
+            through_version=work.customer_version,
+            about=decision_id,
+            booking_id=booking.id,
+            disclosure=not work.disclosed,
+            language=draft.language,
+            model=draft.model,
+            prompt_hash=draft.prompt_hash,
+            input_tokens=draft.input_tokens,
+            output_tokens=draft.output_tokens,
+            seconds=draft.seconds,
+        ),
+        actor="assistant",
+        causation_id=decision_id,
+        correlation_id=booking.id,
+    )
+    try:
+        (appended,) = await context.append(
+            [notice],
+            conversation_id=work.conversation_id,
+            expected=Expected(work.version, BOOKING_TYPES),
+        )
+    except VersionConflictError:
+        return None
+    return notice.id if appended.is_new else None

@@ -1,0 +1,126 @@
+"""MessageReceived → model → ReplyGenerated and BookingProposed, together or not at all."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+
+from frostdesk.assistant.instructions import load_instructions
+from frostdesk.assistant.prompt import HistoryEntry, Situation
+from frostdesk.assistant.reply import Draft, draft_reply
+from frostdesk.errors import GiveUpError, TryAgainError, VersionConflictError
+from frostdesk.events import BookingProposed, ReplyFailed, ReplyGenerated, derive_id
+from frostdesk.store.append import NewEvent, expect_customer_silent_since
+from frostdesk.store.work import Work
+from frostdesk.worker.context import Context
+
+DROPPED_AT_MOST = 2
+"""A customer who never stops writing is answered all the same: the third answer goes out."""
+
+log = structlog.get_logger(__name__)
+
+
+async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
+    """Answer everything that waits. Returns the reply's id, or None if there is none to send.
+
+    Raises:
+        VersionConflictError: the customer's words have changed meanwhile, and the answer was
+            dropped. It does not happen once `dropped` answers are enough.
+    """
+    answers = tuple(message.id for message in work.waiting)
+    try:
+        draft = await draft_reply(context.model, situation_of(context, work))
+    except (TryAgainError, GiveUpError) as error:
+        attempts = getattr(error, "attempts", 1)
+        await fail(context, work, answers, stage="model", reason=str(error), attempts=attempts)
+        return None
+    reply_id = derive_id("reply", answers[-1])
+    expected = (
+        expect_customer_silent_since(work.customer_version) if dropped < DROPPED_AT_MOST else None
+    )
+    try:
+        appended = await context.append(
+            _events(draft, work, reply_id, answers),
+            conversation_id=work.conversation_id,
+            expected=expected,
+        )
+    except VersionConflictError:
+        log.info("the customer wrote meanwhile, the answer is dropped", dropped=dropped + 1)
+        raise
+    return reply_id if appended[0].is_new else None
+
+
+async def fail(
+    context: Context,
+    work: Work,
+    answers: tuple[UUID, ...],
+    *,
+    stage: str,
+    reason: str,
+    attempts: int,
+) -> None:
+    """Record that these messages have no answer, for the instructor to see."""
+    log.error("no answer", stage=stage, reason=reason, attempts=attempts)
+    new = NewEvent(
+        id=derive_id("failed", stage, answers[-1], work.version),
+        event=ReplyFailed(stage=stage, reason=reason, attempts=attempts, answers=answers),
+        actor="system",
+        causation_id=answers[-1],
+        correlation_id=answers[0],
+    )
+    await context.append([new], conversation_id=work.conversation_id)
+
+
+def situation_of(context: Context, work: Work) -> Situation:
+    """The conversation as the assistant sees it: no identity, and nothing of other customers."""
+    settings = context.settings
+    return Situation(
+        history=tuple(
+            HistoryEntry(
+                role=entry.role,
+                author="customer" if entry.role == "user" else "assistant",
+                text=entry.text,
+                at=entry.at,
+            )
+            for entry in work.history
+        ),
+        taken=work.taken,
+        bookings=tuple((booking.lesson, booking.status) for booking in work.bookings),
+        timezone=settings.timezone,
+        instructions=load_instructions(settings.rules_file, settings.disclosure_file),
+        disclose=not work.disclosed,
+        now=work.now,
+    )
+
+
+def _events(draft: Draft, work: Work, reply_id: UUID, answers: tuple[UUID, ...]) -> list[NewEvent]:
+    reply = NewEvent(
+        id=reply_id,
+        event=ReplyGenerated(
+            text=draft.text,
+            answers=answers,
+            through_version=work.customer_version,
+            disclosure=not work.disclosed,
+            language=draft.language,
+            model=draft.model,
+            prompt_hash=draft.prompt_hash,
+            input_tokens=draft.input_tokens,
+            output_tokens=draft.output_tokens,
+            seconds=draft.seconds,
+        ),
+        actor="assistant",
+        causation_id=answers[-1],
+        correlation_id=answers[0],
+    )
+    proposals = [
+        NewEvent(
+            id=derive_id("proposal", reply_id, number),
+            event=BookingProposed(lesson=lesson, reply_id=reply_id),
+            actor="assistant",
+            causation_id=reply_id,
+            correlation_id=answers[0],
+        )
+        for number, lesson in enumerate(draft.lessons, start=1)
+    ]
+    return [reply, *proposals]

@@ -1,0 +1,108 @@
+"""The worker process: wires the edges together and runs until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import aiohttp
+import structlog
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from frostdesk.assistant.model import Model
+from frostdesk.doorbell import connect_redis
+from frostdesk.settings import Settings
+from frostdesk.store.append import EventStore
+from frostdesk.store.database import LOST, create_pool
+from frostdesk.store.work import abandon
+from frostdesk.whatsapp.client import WhatsApp
+from frostdesk.worker.context import Context
+from frostdesk.worker.queue import QueueWorker
+from frostdesk.worker.sweep import keep_sweeping
+
+GRACE_SECONDS = 25.0
+"""How long jobs under way may take to end after a signal, below the 30 s that containers give."""
+
+REDIS_PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Answer customers until `stop` is set, however often PostgreSQL or Redis go away."""
+    redis = connect_redis(settings.redis_url)
+    async with open_context(settings) as context:
+        sweeping = asyncio.create_task(keep_sweeping(context, redis), name="sweep")
+        listening = asyncio.create_task(_listen(context, redis, stop), name="listen")
+        stopping = asyncio.create_task(stop.wait())
+        log.info("worker started", holder=str(context.holder))
+        done, _ = await asyncio.wait(
+            (sweeping, listening, stopping), return_when=asyncio.FIRST_COMPLETED
+        )
+        stop.set()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, listening, return_exceptions=True)
+        with contextlib.suppress(*LOST):
+            await abandon(context.pool, holder=context.holder)
+        for task in done - {stopping}:
+            task.result()
+    await redis.aclose()
+    log.info("worker stopped")
+
+
+@contextlib.asynccontextmanager
+async def open_context(settings: Settings) -> AsyncIterator[Context]:
+    """Everything that reactions need, opened and closed together."""
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(create_pool(settings.database_url))
+        store = await stack.enter_async_context(EventStore(pool))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        )
+        model = Model(
+            api_key=settings.openai_api_key,
+            base_url=settings.openai_base_url,
+            name=settings.openai_model,
+        )
+        stack.push_async_callback(model.close)
+        yield Context(
+            settings=settings,
+            pool=pool,
+            store=store,
+            model=model,
+            whatsapp=WhatsApp(
+                session, api_url=settings.whatsapp_api_url, token=settings.whatsapp_token
+            ),
+            holder=uuid4(),
+        )
+
+
+async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> None:
+    """Run arq's worker until `stop`, beginning again whenever Redis has gone away.
+
+    What a worker was doing when it lost Redis it does to the end.
+    """
+    left: list[QueueWorker] = []
+    while not stop.is_set():
+        worker = QueueWorker(redis, context)
+        running = asyncio.create_task(worker.async_run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            await worker.finish(grace=GRACE_SECONDS)
+            running.cancel()
+        try:
+            await running
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+        except (RedisError, OSError) as error:
+            log.warning("redis is away, the sweep goes on without it", error=repr(error))
+            left.append(worker)
+            await asyncio.sleep(REDIS_PAUSE_SECONDS)
+    for worker in left:
+        await worker.finish(grace=GRACE_SECONDS)

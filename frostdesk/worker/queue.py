@@ -1,0 +1,145 @@
+"""arq's worker on the queue `ai-processing`, woken by the doorbell instead of a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, cast
+from uuid import UUID
+
+from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.worker import Worker, func
+
+from frostdesk.doorbell import BELL, QUEUE, decode_job, encode_job
+from frostdesk.worker.attend import attend
+from frostdesk.worker.context import Context
+
+JOBS_AT_ONCE = 400
+JOB_SECONDS = 600
+BELL_SECONDS = 1.0
+
+
+async def generate_reply(
+    ctx: dict[str, Any], conversation_id: str, message_id: str, message_text: str
+) -> None:
+    """MessageReceived → ReplyGenerated (and BookingProposed) → ReplySent.
+
+    What is answered is the conversation as it stands, so the message that rang is only its cause.
+    """
+    del message_id, message_text
+    await attend(_context(ctx), UUID(conversation_id))
+
+
+async def send_reply(ctx: dict[str, Any], conversation_id: str, reply_id: str) -> None:
+    """RetryRequested → ReplySent: a reply that failed goes out again, without the model."""
+    await attend(_context(ctx), UUID(conversation_id), unsent=[UUID(reply_id)])
+
+
+async def announce_booking(ctx: dict[str, Any], conversation_id: str, decision_id: str) -> None:
+    """BookingConfirmed or BookingCancelled → ReplyGenerated → ReplySent."""
+    del decision_id
+    await attend(_context(ctx), UUID(conversation_id))
+
+
+def _context(ctx: dict[str, Any]) -> Context:
+    return cast("Context", ctx["context"])
+
+
+class QueueWorker(Worker):
+    """Takes jobs as they are rung for, many at once, each claimed in Redis by one worker only."""
+
+    def __init__(self, redis: ArqRedis, context: Context) -> None:
+        super().__init__(
+            functions=[
+                func(f, keep_result=0, max_tries=5)
+                for f in (generate_reply, send_reply, announce_booking)
+            ],
+            queue_name=QUEUE,
+            redis_pool=redis,
+            max_jobs=JOBS_AT_ONCE,
+            job_timeout=JOB_SECONDS,
+            keep_result=0,
+            ctx={"context": context, "redis": redis},
+            handle_signals=False,
+            log_results=False,
+            job_serializer=encode_job,
+            job_deserializer=decode_job,
+        )
+
+    async def main(self) -> None:
+        """Take what is due, then wait for the bell, or for room, or for a second."""
+        while True:
+            taken = await self._take_due() if self.allow_pick_jobs else 0
+            self._forget_done()
+            await self.heart_beat()
+            if len(self.tasks) >= self.max_jobs or not self.allow_pick_jobs:
+                await asyncio.wait(
+                    self.tasks.values() or [asyncio.create_task(asyncio.sleep(BELL_SECONDS))],
+                    timeout=BELL_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            elif not taken:
+                await self.pool.blpop([BELL], timeout=BELL_SECONDS)
+
+    async def _take_due(self) -> int:
+        before = len(self.tasks)
+        job_ids = await self.pool.zrangebyscore(
+            QUEUE, "-inf", _now_ms(), start=0, num=self.queue_read_limit
+        )
+        await self.start_jobs([i for i in job_ids if i.decode() not in self.tasks])
+        return len(self.tasks) - before
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim these jobs in one trip and run those that no other worker has or has done."""
+        wanted = [i.decode() for i in job_ids[: self.max_jobs - len(self.tasks)]]
+        if not wanted:
+            return
+        lease_ms = int(self.in_progress_timeout_s * 1000)
+        async with self.pool.pipeline(transaction=False) as pipe:
+            for job_id in wanted:
+                pipe.set(in_progress_key_prefix + job_id, b"1", px=lease_ms, nx=True)
+                pipe.zscore(QUEUE, job_id)
+            answers = await pipe.execute()
+        for job_id, claimed, score in zip(wanted, answers[::2], answers[1::2], strict=True):
+            if claimed and score is None:
+                await self.pool.delete(in_progress_key_prefix + job_id)
+            elif claimed:
+                self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, int(score)))
+
+    def _forget_done(self) -> None:
+        for job_id, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[job_id]
+                task.result()
+
+    async def finish(self, *, grace: float) -> None:
+        """Take no more jobs, and give those under way `grace` seconds; then they are cancelled."""
+        self.allow_pick_jobs = False
+        running = set(self.tasks.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:
+    """Those of `message_ids` whose jobs wait in Redis and have not been taken by a worker.
+
+    Raises RedisError, OSError or TimeoutError if Redis is away.
+    """
+    async with redis.pipeline(transaction=False) as pipe:
+        for message_id in message_ids:
+            pipe.exists(f"{job_key_prefix}{message_id}")
+            pipe.exists(f"{in_progress_key_prefix}{message_id}")
+        answers = await pipe.execute()
+    return {
+        message_id
+        for message_id, queued, taken in zip(message_ids, answers[::2], answers[1::2], strict=True)
+        if queued and not taken
+    }
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

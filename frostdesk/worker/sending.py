@@ -1,0 +1,143 @@
+"""ReplyGenerated → WhatsApp → ReplySent, or what became of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from frostdesk.errors import (
+    GiveUpError,
+    OutcomeUnknownError,
+    TryAgainError,
+    VersionConflictError,
+)
+from frostdesk.events import (
+    Event,
+    ReplyFailed,
+    ReplyPartSent,
+    ReplySent,
+    SendRepeated,
+    SendUncertain,
+    derive_id,
+)
+from frostdesk.retry import with_retries
+from frostdesk.store.append import Expected, NewEvent
+from frostdesk.store.work import Unfinished, Work
+from frostdesk.whatsapp.client import Address
+from frostdesk.whatsapp.texts import split_text
+from frostdesk.worker.context import Context
+
+WINDOW = timedelta(hours=24)
+"""Free-form messages are allowed so long after the customer's last one (Meta, Cloud API, messages,
+"customer service windows")."""
+
+PARTS = """
+SELECT data ->> 'whatsapp_id' FROM events
+ WHERE conversation_id = $1 AND type = 'ReplyPartSent' AND data ->> 'reply_id' = $2
+ ORDER BY version
+"""
+
+log = structlog.get_logger(__name__)
+
+
+async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool) -> None:
+    """Bring a reply to the customer and record what came of it. Never calls the model."""
+    if work.now - work.customer_at > WINDOW:
+        reason = "outside the 24-hour window: the customer has to write first"
+        await fail(context, work, reply, reason=reason, attempts=0)
+        return
+    if repeat and not await _record_repeat(context, work, reply):
+        return
+    try:
+        await _send_parts(context, work, reply)
+    except OutcomeUnknownError as error:
+        if repeat or reply.status == "repeated":
+            await fail(context, work, reply, reason=f"outcome unknown twice: {error}", attempts=2)
+        else:
+            await _record(context, work, SendUncertain(reply_id=reply.id, reason=str(error)))
+    except (TryAgainError, GiveUpError) as error:
+        await fail(context, work, reply, reason=str(error), attempts=getattr(error, "attempts", 1))
+
+
+async def fail(
+    context: Context, work: Work, reply: Unfinished, *, reason: str, attempts: int
+) -> None:
+    """Record that a reply did not reach the customer, for the instructor to see."""
+    log.error("reply not sent", reply_id=str(reply.id), reason=reason, attempts=attempts)
+    event = ReplyFailed(stage="send", reason=reason, attempts=attempts, reply_id=reply.id)
+    await _record(context, work, event)
+
+
+async def _send_parts(context: Context, work: Work, reply: Unfinished) -> None:
+    """Send what has not been sent of a reply, one part after the other."""
+    parts = split_text(reply.text)
+    sent: list[str] = []
+    if len(parts) > 1:
+        rows = await context.pool.fetch(PARTS, work.conversation_id, str(reply.id))
+        sent = [row[0] for row in rows]
+    for number, text in enumerate(parts[len(sent) :], start=len(sent) + 1):
+        sent.append(await _post(context, work, reply.id, text))
+        if number < len(parts):
+            part = ReplyPartSent(
+                reply_id=reply.id, part=number, parts=len(parts), whatsapp_id=sent[-1]
+            )
+            await record_send(context, work.conversation_id, part, sent[-1])
+    whole = ReplySent(reply_id=reply.id, whatsapp_ids=tuple(sent))
+    await record_send(context, work.conversation_id, whole, sent[-1])
+
+
+async def _post(context: Context, work: Work, reply_id: UUID, text: str) -> str:
+    return await with_retries(
+        lambda: context.whatsapp.send_text(
+            phone_number_id=work.phone_number_id,
+            to=Address(wa_id=work.wa_id, user_id=work.user_id),
+            text=text,
+            callback_data=str(reply_id),
+        )
+    )
+
+
+async def record_send(
+    context: Context, conversation_id: UUID, event: ReplySent | ReplyPartSent, whatsapp_id: str
+) -> None:
+    """Record that WhatsApp took a reply or a part of it, under the id that a status would give."""
+    what = "sent" if isinstance(event, ReplySent) else "part"
+    new = NewEvent(
+        id=derive_id(what, event.reply_id, whatsapp_id),
+        event=event,
+        actor="whatsapp",
+        causation_id=event.reply_id,
+        correlation_id=event.reply_id,
+    )
+    await context.append([new], conversation_id=conversation_id)
+
+
+async def _record_repeat(context: Context, work: Work, reply: Unfinished) -> bool:
+    """Put on record that the reply goes out once more; false if that is not so any longer."""
+    event = SendRepeated(reply_id=reply.id, reason="no word of the first send")
+    try:
+        return await _record(
+            context, work, event, expected=Expected(work.version, ("SendRepeated", "ReplySent"))
+        )
+    except VersionConflictError:
+        return False
+
+
+async def _record(
+    context: Context, work: Work, event: Event, *, expected: Expected | None = None
+) -> bool:
+    """Append what happened to a reply at this version of the stream; true if it is new."""
+    reply_id: UUID = event.reply_id  # type: ignore[attr-defined]  # every event here has one
+    new = NewEvent(
+        id=derive_id(type(event).__name__, reply_id, work.version),
+        event=event,
+        actor="system",
+        causation_id=reply_id,
+        correlation_id=reply_id,
+    )
+    (appended,) = await context.append(
+        [new], conversation_id=work.conversation_id, expected=expected
+    )
+    return appended.is_new
