@@ -1,0 +1,78 @@
+"""The application: its routes, what it opens and closes, and how it is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+
+from frostdesk.api import desk, health, inbound
+from frostdesk.api.answers import errors_to_problems
+from frostdesk.api.keys import DOORBELL, POOL, REDIS, SETTINGS, STORE
+from frostdesk.api.requests import for_instructor
+from frostdesk.doorbell import Doorbell, connect_redis
+from frostdesk.settings import Settings
+from frostdesk.store.append import EventStore
+from frostdesk.store.database import create_pool
+
+BODY_BYTES = 3 * 2**20
+"""Meta sends webhooks of at most 3 MB (Graph API, webhooks, "Event Notifications")."""
+
+GRACE_SECONDS = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The API. It opens its connections when it starts, and needs neither server to start."""
+    app = web.Application(middlewares=[errors_to_problems], client_max_size=BODY_BYTES)
+    app[SETTINGS] = settings
+    app.cleanup_ctx.append(_connections)
+    app.add_routes(
+        [
+            web.get("/health", health.health),
+            web.get("/ready", health.ready),
+            web.get("/inbound", inbound.verify, allow_head=False),
+            web.post("/inbound", inbound.receive),
+            web.get("/conversations", for_instructor(desk.conversations)),
+            web.get("/conversations/{id}", for_instructor(desk.conversation)),
+            web.get("/conversations/{id}/messages", for_instructor(desk.messages)),
+            web.post("/conversations/{id}/retry", for_instructor(desk.retry_failed)),
+            web.get("/bookings", for_instructor(desk.bookings)),
+            web.get("/bookings/{id}", for_instructor(desk.booking)),
+            web.post("/bookings/{id}/confirm", for_instructor(desk.confirm)),
+            web.post("/bookings/{id}/cancel", for_instructor(desk.cancel)),
+            web.get("/events", for_instructor(desk.events)),
+        ]
+    )
+    return app
+
+
+async def _connections(app: web.Application) -> AsyncIterator[None]:
+    redis = connect_redis(app[SETTINGS].redis_url)
+    async with (
+        create_pool(app[SETTINGS].database_url) as pool,
+        EventStore(pool) as store,
+        Doorbell(redis) as doorbell,
+    ):
+        app[POOL], app[STORE], app[REDIS], app[DOORBELL] = pool, store, redis, doorbell
+        yield
+    await redis.aclose()
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; requests under way are answered first.
+
+    Raises OSError if the address cannot be listened on.
+    """
+    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        log.info("api started", host=settings.host, port=settings.port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        log.info("api stopped")

@@ -1,0 +1,72 @@
+"""`/inbound`: WhatsApp's handshake and its webhooks. 200 means committed."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+
+from frostdesk.api.keys import DOORBELL, POOL, SETTINGS, STORE
+from frostdesk.deliveries import record_statuses
+from frostdesk.doorbell import generate_reply_job
+from frostdesk.errors import RefusedError, UnauthorizedError
+from frostdesk.events import MessageReceived
+from frostdesk.store.append import Appended, NewEvent
+from frostdesk.whatsapp.signature import verify_signature
+from frostdesk.whatsapp.webhook import InboundFact, StatusUpdate, parse_webhook
+
+log = structlog.get_logger(__name__)
+
+
+async def verify(request: web.Request) -> web.Response:
+    """WhatsApp's handshake: whoever knows our verify token gets the challenge back.
+
+    Meta, Graph API, webhooks, "Verification Requests".
+    """
+    given = request.query.get("hub.verify_token", "").encode(errors="replace")
+    expected = request.app[SETTINGS].whatsapp_verify_token.encode(errors="replace")
+    if request.query.get("hub.mode") != "subscribe" or "hub.challenge" not in request.query:
+        raise RefusedError("This is not WhatsApp's handshake: hub.mode, hub.challenge are missing.")
+    if not hmac.compare_digest(given, expected):
+        raise UnauthorizedError("hub.verify_token is not the one that this desk expects.")
+    return web.Response(text=request.query["hub.challenge"], content_type="text/plain")
+
+
+async def receive(request: web.Request) -> web.Response:
+    """Verify, understand, append; every consequence is a worker's reaction."""
+    body = await request.read()
+    secret = request.app[SETTINGS].whatsapp_app_secret.encode()
+    verify_signature(body, request.headers.get("X-Hub-Signature-256"), secret)
+    webhook = parse_webhook(body, received_at=datetime.now(UTC))
+    for reason in webhook.skipped:
+        log.warning("part of a webhook was not understood", reason=reason)
+    appending = [_append(request.app, fact) for fact in webhook.facts]
+    if webhook.statuses:
+        appending.append(_record(request.app, webhook.statuses))
+    results = await asyncio.gather(*appending, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise failures[0]
+    return web.Response()
+
+
+async def _append(app: web.Application, fact: InboundFact) -> None:
+    new = NewEvent(
+        id=fact.id, event=fact.event, actor="customer", correlation_id=fact.id, causation_id=None
+    )
+    (appended,) = await app[STORE].append([new])
+    if isinstance(fact.event, MessageReceived) and fact.event.answerable and appended.is_new:
+        _ring(app, appended, fact.event)
+
+
+def _ring(app: web.Application, appended: Appended, message: MessageReceived) -> None:
+    log.debug("message received", event_id=str(appended.id))
+    app[DOORBELL].ring(generate_reply_job(appended.conversation_id, appended.id, message.text))
+
+
+async def _record(app: web.Application, statuses: Sequence[StatusUpdate]) -> None:
+    await record_statuses(app[POOL], app[STORE], statuses)

@@ -1,0 +1,85 @@
+"""What a request asks for, checked."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from aiohttp import web
+
+from frostdesk.api.keys import SETTINGS
+from frostdesk.errors import NotFoundError, RefusedError, UnauthorizedError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LIMIT_DEFAULT = 50
+LIMIT_MOST = 200
+POSITION_MOST = 2**63 - 1
+
+
+def for_instructor(handler: Handler) -> Handler:
+    """The handler, for those who hold the instructor's token only."""
+
+    async def checked(request: web.Request) -> web.StreamResponse:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        expected = request.app[SETTINGS].instructor_token
+        matches = hmac.compare_digest(
+            token.strip().encode(errors="replace"), expected.encode(errors="replace")
+        )
+        if scheme.lower() != "bearer" or not matches:
+            raise UnauthorizedError(
+                "This needs the header `Authorization: Bearer <the instructor's token>`."
+            )
+        return await handler(request)
+
+    return checked
+
+
+def path_id(request: web.Request, what: str) -> UUID:
+    """The id in the path.
+
+    Raises:
+        NotFoundError: it is no UUID, so nothing has it.
+    """
+    text = request.match_info["id"]
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFoundError(f"There is no {what} {text[:80]!r}: an id is a UUID.") from error
+
+
+def query_id(request: web.Request, name: str) -> UUID | None:
+    """A UUID in the query, or None if it is absent.
+
+    Raises:
+        RefusedError: it is no UUID.
+    """
+    text = request.query.get(name)
+    try:
+        return UUID(text) if text is not None else None
+    except ValueError as error:
+        raise RefusedError(f"`{name}` has to be a UUID.") from error
+
+
+def query_int(request: web.Request, name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number in the query.
+
+    Raises:
+        RefusedError: it is none, or out of bounds.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and least <= int(text[:20]) <= most):
+        raise RefusedError(f"`{name}` has to be a whole number from {least} to {most}.")
+    return int(text)
+
+
+def query_limit(request: web.Request) -> int:
+    """How many items the answer may hold.
+
+    Raises:
+        RefusedError: it is not from 1 to 200.
+    """
+    return query_int(request, "limit", default=LIMIT_DEFAULT, least=1, most=LIMIT_MOST)
