@@ -1,0 +1,44 @@
+"""The command line. Each module holds the commands of one user; heavy imports wait for a command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from frostdesk.cli import desk, log, operations, play
+from frostdesk.errors import ConfigurationError, FrostDeskError
+
+CONFIGURATION = 2
+FAILED = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="frostdesk")
+def cli() -> None:
+    """FrostDesk: a front desk on WhatsApp for an independent ski instructor.
+
+    To try it, with nothing set up: frostdesk dev
+    """
+
+
+for module in (play, operations, desk, log):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; errors that FrostDesk knows become one message and an exit status."""
+    try:
+        cli.main(prog_name="frostdesk", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ConfigurationError as error:
+        click.echo(f"frostdesk: {error}", err=True)
+        sys.exit(CONFIGURATION)
+    except FrostDeskError as error:
+        click.echo(f"frostdesk: {error}", err=True)
+        sys.exit(FAILED)

@@ -1,0 +1,5 @@
+"""The instructor's desk in a terminal."""
+
+from __future__ import annotations
+
+COMMANDS = ()

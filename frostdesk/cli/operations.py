@@ -1,0 +1,91 @@
+"""Commands of whoever runs the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from frostdesk.cli.running import run, settings_for, stop_event
+from frostdesk.errors import FrostDeskError
+from frostdesk.settings import DATABASE, SERVE, WORKER
+
+SCHEMA_LOCK = 4607452717
+
+
+@click.command("init-db")
+def init_db() -> None:
+    """Apply schema.sql to the database. Safe to repeat."""
+    settings = settings_for(DATABASE)
+    run(apply_schema(settings.database_url))
+    click.echo("The database is ready.")
+
+
+async def apply_schema(database_url: str) -> None:
+    """Apply schema.sql; two at once take turns."""
+    import asyncpg
+
+    from frostdesk.store.database import LOST, connect
+
+    try:
+        connection = await connect(database_url)
+    except LOST as error:
+        raise FrostDeskError(f"PostgreSQL cannot be reached ({type(error).__name__}).") from error
+    except asyncpg.PostgresError as error:
+        raise FrostDeskError(f"PostgreSQL refused the connection: {error}.") from error
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
+            await connection.execute(schema())
+    except asyncpg.PostgresError as error:
+        raise FrostDeskError(f"schema.sql could not be applied: {error}.") from error
+    finally:
+        await connection.close()
+
+
+def schema() -> str:
+    """The text of schema.sql: beside the packages in a checkout, within the package elsewhere."""
+    import frostdesk
+
+    package = Path(frostdesk.__file__).parent
+    for place in (package / "schema.sql", package.parent / "schema.sql"):
+        if place.is_file():
+            return place.read_text()
+    raise FrostDeskError("schema.sql is missing from the installation: install FrostDesk again.")
+
+
+@click.command()
+def serve() -> None:
+    """Run the API until a signal."""
+    settings = settings_for(SERVE)
+
+    async def main() -> None:
+        from frostdesk.api.app import serve as serve_api
+        from frostdesk.logs import configure_logs
+
+        configure_logs()
+        try:
+            await serve_api(settings, stop_event())
+        except OSError as error:
+            address = f"{settings.host}:{settings.port}"
+            raise FrostDeskError(f"Cannot listen on {address}: {error.strerror}.") from error
+
+    run(main())
+
+
+@click.command()
+def worker() -> None:
+    """Run a worker until a signal: it answers, sends, and finds what was left behind."""
+    settings = settings_for(WORKER)
+
+    async def main() -> None:
+        from frostdesk.logs import configure_logs
+        from frostdesk.worker.main import run_worker
+
+        configure_logs()
+        await run_worker(settings, stop_event())
+
+    run(main())
+
+
+COMMANDS = (init_db, serve, worker)
