@@ -1,0 +1,1 @@
+"""The words that code writes to customers, in every shipped language."""

@@ -1,0 +1,274 @@
+"""Lessons found in plain words, and words that put none down."""
+
+import time as clock
+from datetime import date, timedelta
+
+import pytest
+from babel.dates import format_date
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frostdesk.intent import find_lesson
+from frostdesk.lessons import LessonRequest
+
+MONDAY = date(2027, 1, 11)
+
+
+def found(text: str, *, today: date = MONDAY) -> tuple[str, str, int] | None:
+    """Date, time and minutes of the lesson found."""
+    request = find_lesson(text, today=today)
+    return (request.date, request.time, request.duration) if request else None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("put you down for 2027-01-20 at 14:30 for 90 minutes", ("2027-01-20", "14:30", 90)),
+        ("**2027-01-20** at **14:30** (90 minutes)", ("2027-01-20", "14:30", 90)),
+        ("2027-01-20T14:30 for 1.5 hours", ("2027-01-20", "14:30", 90)),
+        ("January 16th at 10am for an hour and a half", ("2027-01-16", "10:00", 90)),
+        ("the 16th of January at 9:30 for one and a half hours", ("2027-01-16", "09:30", 90)),
+        ("16/01/2027 at 9:05, 60 min", ("2027-01-16", "09:05", 60)),
+        ("16 January at 2:30 p.m. for 2 hours. CHF 180.00.", ("2027-01-16", "14:30", 120)),
+        ("16 January at 10:00 for 1½ hours", ("2027-01-16", "10:00", 90)),
+        ("16 January\n10:00\n2 hours", ("2027-01-16", "10:00", 120)),
+        ("16 January at 2 for 2 hours", ("2027-01-16", "14:00", 120)),
+        ("16 January at 2 in the morning for 2 hours", ("2027-01-16", "02:00", 120)),
+        ("16 January at noon for half an hour", ("2027-01-16", "12:00", 30)),
+        (
+            "\uff12\uff10\uff12\uff17-01-16 at \uff11\uff10:00 for 2 hours",
+            ("2027-01-16", "10:00", 120),
+        ),
+        ("am 16.01.2027 um 9.30 Uhr, anderthalb Stunden", ("2027-01-16", "09:30", 90)),
+        ("am 16.1. um 10 Uhr für eine Stunde", ("2027-01-16", "10:00", 60)),
+        ("le 16 janvier à 10h pendant 1 heure", ("2027-01-16", "10:00", 60)),
+        ("le 16 janvier à 10h30 pour 1h30", ("2027-01-16", "10:30", 90)),
+        ("16 gennaio alle ore 14:30 per due ore", ("2027-01-16", "14:30", 120)),
+        ("el 16 de enero a las 10 durante dos horas", ("2027-01-16", "10:00", 120)),
+        ("16 januari om 10 uur, anderhalf uur", ("2027-01-16", "10:00", 90)),
+        ("16 de janeiro às 10h, por duas horas", ("2027-01-16", "10:00", 120)),
+        ("16 January at 10 for 900 minutes", ("2027-01-16", "10:00", 900)),
+    ],
+)
+def test_reads_date_time_and_length(text: str, expected: tuple[str, str, int]) -> None:
+    """A lesson in plain words is found, however its parts are written."""
+    assert found(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("Saturday 2027-01-16 at 10:00 for 60 minutes", "Saturday 2027-01-16"),
+        ("Fri, 2027-01-16 at 10:00 for 60 minutes", "Fri 2027-01-16"),
+        ("am Samstag, 16. Januar um 10 Uhr für zwei Stunden", "Samstag 2027-01-16"),
+        ("Sa., 16.01., 10 Uhr, 2 Std.", "Sa 2027-01-16"),
+        ("samedi 16 à 10h, 2h", "Samedi 2027-01-16"),
+        ("sabato 17 alle 10 per due ore", "Sabato 2027-01-17"),
+    ],
+)
+def test_keeps_a_weekday_beside_the_date(text: str, day: str) -> None:
+    """A weekday that is named stays with the date, right or wrong, for the check to come."""
+    lesson = found(text)
+    assert lesson is not None
+    assert lesson[0] == day
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("tomorrow at 10 for 2 hours", "2027-01-12"),
+        ("today at 14:00 for 2 hours", "2027-01-11"),
+        ("morgen um 10 Uhr für 2 Stunden", "2027-01-12"),
+        ("übermorgen um 10 Uhr für 2 Stunden", "2027-01-13"),
+        ("Guten Morgen! Samstag 10 Uhr für 60 Minuten ist notiert.", "2027-01-16"),
+        ("Samstag Morgen um 9 Uhr, eine halbe Stunde", "2027-01-16"),
+        ("demain à 14 heures pendant deux heures", "2027-01-12"),
+        ("domani alle 10 per un'ora e mezza", "2027-01-12"),
+        ("mañana a las 10 de la mañana durante una hora y media", "2027-01-12"),
+        ("on Monday at 10 for one hour", "2027-01-18"),
+        ("le samedi à 10h pour 2 heures", "2027-01-16"),
+        ("11 January at 10 for one hour", "2027-01-11"),
+        ("10 January at 10 for one hour", "2028-01-10"),
+        ("29 February at 10:00 for 60 minutes", "2028-02-29"),
+        ("31 February at 10:00 for 60 minutes", "2027-02-31"),
+    ],
+)
+def test_resolves_days_from_today(text: str, day: str) -> None:
+    """Relative days, bare weekdays and days without a year are the next such day."""
+    lesson = found(text)
+    assert lesson is not None
+    assert lesson[0] == day
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Saturday from 10 to 12",
+        "Saturday 10 to 12",
+        "Saturday 10-12",
+        "Saturday 10:00\u201312:00",
+        "Saturday from 10am to 12pm",
+        "von 10 bis 12 Uhr am Samstag",
+        "samedi de 10h à 12h",
+        "sabato dalle 10 alle 12",
+        "el sábado de 10 a 12",
+        "zaterdag van 10 tot 12 uur",
+        "Saturday 10:00 - 2h",
+        "Saturday from 10 to 12 (2 hours)",
+    ],
+)
+def test_a_range_gives_time_and_length(text: str) -> None:
+    """A start and an end are a time and a length."""
+    assert found(text) == ("2027-01-16", "10:00", 120)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "minutes"),
+    [
+        ("Saturday from 2-4pm", "14:00", 120),
+        ("Saturday from 10 to 2", "10:00", 240),
+        ("Saturday from 23:00 to 01:00", "23:00", 120),
+    ],
+)
+def test_a_range_ends_after_it_begins(text: str, start: str, minutes: int) -> None:
+    """The end of a range is the next such time after its start."""
+    assert found(text) == ("2027-01-16", start, minutes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unfortunately Saturday 16 January at 10:00 for two hours is taken.",
+        "You asked for 16 January at 10:00 for 2 hours. Unfortunately that is already taken.",
+        "Saturday at 10:00 for two hours is not available.",
+        "I cannot put you down for Saturday at 10:00 for two hours.",
+        "Der 16. Januar um 10 Uhr für 2 Stunden ist leider belegt.",
+        "Le 16 janvier à 10h pour 2 heures n'est pas disponible.",
+        "Purtroppo sabato alle 10 per due ore è occupato.",
+        "El sábado a las 10 durante dos horas no está disponible.",
+        "Zaterdag om 10 uur voor 2 uur is helaas bezet.",
+        "Infelizmente sábado às 10h por duas horas está ocupado.",
+    ],
+)
+def test_a_refusal_is_no_lesson(text: str) -> None:
+    """Words that turn a slot down put nothing down."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Saturday at 10:00 or at 14:00 for two hours?",
+        "Saturday or Sunday at 10:00 for two hours?",
+        "Saturday 16 or Sunday 17 January at 10:00 for two hours?",
+        "16 or 17 January at 10:00 for two hours?",
+        "Saturday at 10:00 for 60 or 90 minutes?",
+        "Samstag um 10 oder 14 Uhr für zwei Stunden?",
+        "On Saturday there is 10-12 or 14-16.",
+        "Saturday in a week at 10:00 for two hours",
+    ],
+)
+def test_a_choice_is_no_lesson(text: str) -> None:
+    """An offer of alternatives, or a day that is not certain, puts nothing down."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We are open Saturday 16 January from 9:00 to 17:00.",
+        "Geöffnet am Samstag von 9 bis 17 Uhr.",
+        "A private lesson costs CHF 90 for 60 minutes.",
+        "Your lesson on 16 January at 10:00 for two hours has been cancelled.",
+        "Sie hatten am 16. Januar um 10 Uhr zwei Stunden. Der Termin wurde abgesagt.",
+        "Ihre Stunde am 16. Januar um 10 Uhr (60 Minuten) wurde storniert.",
+        "📅 Friday 15 January 2027, 14:30, 90 minutes \u2013 cancelled",
+        "Saturday at 10 sounds good. How long should it be?",
+        "For two hours on Saturday? At what time?",
+        "BOOK 2027-01-15 10:00 60",
+        "Hello!",
+        "",
+    ],
+)
+def test_what_names_no_lesson_is_none(text: str) -> None:
+    """Opening hours, prices, cancellations and half a lesson put nothing down."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I've put you down for Saturday at 10:00 for 2 hours. It is not yet confirmed.",
+        "I cannot confirm it myself, but I have noted Saturday at 10:00 for 2 hours.",
+        "Samstag um 10 Uhr für 2 Stunden. Das ist noch nicht bestätigt.",
+        "Samedi à 10h pour 2 heures, ce n'est pas encore confirmé.",
+        "If that does not suit you, tell me: Saturday at 10:00 for 2 hours.",
+        "Saturday at 10:00 for 2 hours. You will hear within 24 hours.",
+        "Saturday at 10:00 for 2 hours. Please come 10 minutes early.",
+        "Saturday at 10:00 for 2 hours. Free cancellation up to 24 hours before.",
+        "A lesson of 60 minutes costs CHF 90. Saturday at 10:00 for 2 hours it is!",
+        "Saturday at 10:00 for 2 hours at CHF 90 an hour.",
+        "Saturday at 10:00 for 2 hours, but that is not final.",
+        "Unfortunately Friday is taken. I have noted Saturday at 10:00 for 2 hours.",
+    ],
+)
+def test_words_around_it_do_not_hide_a_lesson(text: str) -> None:
+    """Caveats, prices, deadlines and another day's refusal leave the lesson standing."""
+    assert found(text) == ("2027-01-16", "10:00", 120)
+
+
+DAYS = st.dates(MONDAY, MONDAY + timedelta(days=360))
+PHRASES = {
+    "en": "I have put you down for {day} at {time} for {minutes} minutes.",
+    "de": "Ich habe Sie für {day} um {time} Uhr für {minutes} Minuten eingetragen.",
+    "fr": "Je vous ai noté le {day} à {time} pour {minutes} minutes.",
+    "it": "Ho annotato {day} alle {time} per {minutes} minuti.",
+    "es": "He anotado el {day} a las {time} durante {minutes} minutos.",
+    "nl": "Ik heb {day} om {time} uur voor {minutes} minuten genoteerd.",
+    "pt": "Anotei {day} às {time} por {minutes} minutos.",
+}
+
+
+@pytest.mark.parametrize("language", PHRASES)
+@given(
+    day=DAYS,
+    minute=st.integers(0, 24 * 60 - 1),
+    minutes=st.integers(2, 999),
+    form=st.sampled_from(["full", "long"]),
+)
+def test_any_lesson_comes_back_from_words(
+    language: str, day: date, minute: int, minutes: int, form: str
+) -> None:
+    """Whatever the day, time and length, and with the weekday or without, words give them back."""
+    start = f"{minute // 60:02}:{minute % 60:02}"
+    words = format_date(day, form, locale=language)
+    lesson = found(PHRASES[language].format(day=words, time=start, minutes=minutes))
+
+    assert lesson is not None
+    assert (lesson[0].split()[-1], *lesson[1:]) == (day.isoformat(), start, minutes)
+
+
+@given(text=st.text())
+def test_any_text_is_read(text: str) -> None:
+    """No text, of any script, makes reading fail."""
+    assert isinstance(find_lesson(text, today=MONDAY), LessonRequest | None)
+
+
+PIECES = ["16", "10", ":", "00", " january", " or ", "h", "-", " to ", " at ", "friday ", ".", "½"]
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=60))
+def test_any_jumble_of_times_is_read(pieces: list[str]) -> None:
+    """No jumble of what lessons are made of makes reading fail."""
+    assert isinstance(find_lesson("".join(pieces), today=MONDAY), LessonRequest | None)
+
+
+@pytest.mark.parametrize("piece", ["a", "1", "1:00 to ", "one and a half ", "10 h ", "! ", "ﷺ"])
+def test_a_huge_text_costs_little(piece: str) -> None:
+    """100,000 characters of the least favourable kind take well under 50 ms of processor time."""
+    text = (piece * 100_000)[:100_000]
+    find_lesson(text, today=MONDAY)
+    began = clock.process_time()
+    find_lesson(text, today=MONDAY)
+
+    assert clock.process_time() - began < 0.05
