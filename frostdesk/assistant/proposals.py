@@ -1,0 +1,107 @@
+"""What the model asked to put down in one reply, and what came of it. Pure."""
+
+from __future__ import annotations
+
+from frostdesk.assistant.completion import ToolCall
+from frostdesk.assistant.prompt import Situation, describe_lesson
+from frostdesk.assistant.tools import PROPOSE_BOOKING
+from frostdesk.events import Lesson
+from frostdesk.intent import find_lesson
+from frostdesk.lessons import LessonRefusedError, LessonRequest, propose_lesson
+from frostdesk.wording.lines import LessonState, lesson_line, refusal_line
+
+MOST_LESSONS = 10
+"""Lessons that one reply may propose: a week's course and some more."""
+
+
+class Proposals:
+    """The lessons accepted so far, and those refused or found to be there already.
+
+    `accepted` are new and in the order of their asking; none overlaps another or a taken slot.
+    """
+
+    def __init__(self, situation: Situation) -> None:
+        self.accepted: list[Lesson] = []
+        self._situation = situation
+        self._known = [b for b in situation.bookings if b[1] in ("pending", "confirmed")]
+        self._restated: dict[Lesson, LessonState] = {}
+        self._refused: LessonRefusedError | None = None
+
+    def answer(self, call: ToolCall) -> str:
+        """Carry out a tool call. Returns its result in words for the model, whatever was called."""
+        if call.name != PROPOSE_BOOKING:
+            return f"There is no tool {call.name:.40}; there is {PROPOSE_BOOKING}."
+        if call.arguments is None:
+            return "No lesson has been put down: the arguments are no JSON object. Call again."
+        return self._propose(
+            LessonRequest(
+                date=call.arguments.get("date"),
+                time=call.arguments.get("time"),
+                duration=call.arguments.get("duration"),
+            )
+        )
+
+    def read(self, words: str) -> None:
+        """Take a lesson from plain words, unless a tool call has settled the matter."""
+        if self.accepted or self._restated or self._refused:
+            return
+        today = self._situation.now.astimezone(self._situation.timezone).date()
+        request = find_lesson(words, today=today)
+        if request is not None:
+            self._propose(request)
+
+    def lines(self, language: str) -> list[str]:
+        """What the customer must see of it: a line a lesson, or why there is none."""
+        lines = [lesson_line(lesson, "proposed", language) for lesson in self.accepted]
+        lines += [lesson_line(lesson, state, language) for lesson, state in self._restated.items()]
+        if self._refused and not self.accepted:
+            lines.append(refusal_line(self._refused, language))
+        return lines
+
+    def _propose(self, request: LessonRequest) -> str:
+        try:
+            lesson = self._check(request, taken=())
+            known = self._find_known(lesson)
+            if known:
+                return known
+            self._check(request, taken=(*self._situation.taken, *self.accepted))
+        except LessonRefusedError as error:
+            self._refused = error
+            return f"Refused. {error}"
+        return self._accept(lesson)
+
+    def _check(self, request: LessonRequest, *, taken: tuple[Lesson, ...]) -> Lesson:
+        situation = self._situation
+        return propose_lesson(request, timezone=situation.timezone, now=situation.now, taken=taken)
+
+    def _find_known(self, lesson: Lesson) -> str | None:
+        """What to say of a lesson that is there already, from before or from this reply.
+
+        It comes before the look at taken slots: a customer's own lesson is no obstacle to itself.
+        """
+        if any(_is_same(lesson, other) for other in self.accepted):
+            return f"This lesson is put down already, once: {describe_lesson(lesson)}."
+        for other, status in self._known:
+            if _is_same(lesson, other):
+                self._restated[other] = "confirmed" if status == "confirmed" else "proposed"
+                return (
+                    f"Nothing new has been put down. This customer has this lesson already,"
+                    f" {status}: {describe_lesson(lesson)}."
+                )
+        return None
+
+    def _accept(self, lesson: Lesson) -> str:
+        if len(self.accepted) >= MOST_LESSONS:
+            return (
+                f"This lesson has not been put down: {MOST_LESSONS} are the most in one reply."
+                " Ask the customer to write again about the others."
+            )
+        self.accepted.append(lesson)
+        return (
+            f"Put down as a proposal: {describe_lesson(lesson)}."
+            " It waits for the instructor and is not confirmed."
+        )
+
+
+def _is_same(lesson: Lesson, other: Lesson) -> bool:
+    return (lesson.starts_at, lesson.ends_at) == (other.starts_at, other.ends_at)

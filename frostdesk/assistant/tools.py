@@ -1,0 +1,43 @@
+"""The one tool that the model is offered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PROPOSE_BOOKING = "propose_booking"
+
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": PROPOSE_BOOKING,
+            "description": (
+                "Put a lesson down as a proposal for the instructor to confirm. Call it as soon as"
+                " the customer has named a day, a time and a length, once per lesson. The result"
+                " says whether the proposal was put down or why not. It confirms nothing."
+            ),
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "date": {
+                        "type": "string",
+                        "description": (
+                            "Day of the lesson, YYYY-MM-DD with its weekday in front, copied from"
+                            " the list of days where it is there: Friday 2027-01-15"
+                        ),
+                    },
+                    "time": {
+                        "type": "string",
+                        "description": "Start on the business's clock, 24-hour HH:MM: 14:30",
+                    },
+                    "duration": {
+                        "type": "integer",
+                        "description": "Length in minutes: 90 for one and a half hours",
+                    },
+                },
+                "required": ["date", "time", "duration"],
+                "additionalProperties": False,
+            },
+        },
+    }
+]

@@ -1,0 +1,440 @@
+"""Replies and notices: what the model writes and asks, and what the customer gets."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from frostdesk.assistant.model import Model
+from frostdesk.assistant.proposals import MOST_LESSONS
+from frostdesk.assistant.reply import Draft, draft_notice, draft_reply
+from frostdesk.errors import GiveUpError, TryAgainError
+from frostdesk.lessons import LessonRefusedError, Refusal
+from frostdesk.retry import attempts_made
+from frostdesk.wording.lines import fallback_reply, lesson_line, notice, refusal_line
+from tests.assistant.scripted import (
+    INSTRUCTIONS,
+    Answer,
+    ScriptedServer,
+    asks,
+    body,
+    calls,
+    cuts,
+    fails,
+    lesson,
+    says,
+    situation,
+    wrote,
+)
+
+FRIDAY, SATURDAY = date(2027, 1, 15), date(2027, 1, 16)
+LESSON = lesson(FRIDAY, time(14, 30))
+ASKED = asks("Friday 2027-01-15", "14:30", 90)
+PROPOSED = lesson_line(LESSON, "proposed", "en")
+IN_WORDS = "I have put you down for 2027-01-15 at 14:30 for 90 minutes."
+
+
+async def reply(model: Model, *history: str, **differing: Any) -> Draft:
+    """The reply, with waits too short to notice."""
+    return await draft_reply(model, situation(*history, **differing), wait_initial=0.001)
+
+
+async def tell(model: Model, state: Any, *history: str, **differing: Any) -> Draft:
+    """The notice, with waits too short to notice."""
+    asked = situation(*history, **differing)
+    return await draft_notice(model, asked, lesson=LESSON, state=state, wait_initial=0.001)
+
+
+def refusal(reason: Refusal, at: date = FRIDAY, language: str = "en") -> str:
+    """The line that refuses the lesson of these tests."""
+    return refusal_line(LessonRefusedError(reason, date=at, time=time(14, 30)), language)
+
+
+async def test_words_are_the_reply(model: Model, server: ScriptedServer) -> None:
+    """Words alone are sent as they are, after one call, and its cost is known."""
+    server.script(says("At what time?"))
+
+    draft = await reply(model)
+
+    assert (draft.text, draft.lessons, draft.language) == ("At what time?", (), "en")
+    assert (draft.model, draft.input_tokens, draft.output_tokens) == ("small", 100, 20)
+    assert draft.attempts == len(server.bodies) == 1
+    assert 0 < draft.seconds < 5
+    assert len(draft.prompt_hash) == 64
+
+
+async def test_a_tool_call_proposes(model: Model, server: ScriptedServer) -> None:
+    """A valid tool call proposes the lesson, and its line stands below the model's words."""
+    server.script(calls(ASKED), says("With pleasure."))
+
+    draft = await reply(model)
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"With pleasure.\n\n{PROPOSED}"
+    assert (draft.attempts, draft.input_tokens, draft.output_tokens) == (2, 200, 40)
+
+
+async def test_the_model_hears_the_result(model: Model, server: ScriptedServer) -> None:
+    """The second call carries the tool call back, and a result under its id."""
+    server.script(calls(ASKED), says("With pleasure."))
+
+    await reply(model)
+
+    call, result = server.bodies[1]["messages"][-2:]
+    assert call["tool_calls"][0]["id"] == result["tool_call_id"] == "call_1"
+    assert result["role"] == "tool"
+    assert "Put down as a proposal: Friday 2027-01-15 14:30, 90 minutes." in result["content"]
+    assert "not confirmed" in result["content"]
+
+
+async def test_a_tool_call_without_words(model: Model, server: ScriptedServer) -> None:
+    """Where the model has no words to its proposal, a polite sentence stands in."""
+    server.script(calls(ASKED), says(None))
+
+    draft = await reply(model)
+
+    assert draft.text == f"{fallback_reply('en', proposed=True)}\n\n{PROPOSED}"
+
+
+async def test_no_words_at_all(model: Model, server: ScriptedServer) -> None:
+    """Where the model says nothing, the customer is asked for day, time and length."""
+    server.script(says(""))
+
+    assert (await reply(model)).text == fallback_reply("en", proposed=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (asks("2027-01-13", "14:30", 90), Refusal.PAST),
+        (asks("Monday 2027-01-15", "14:30", 90), Refusal.WRONG_WEEKDAY),
+        (asks("2027-01-15", "14:30", 900), Refusal.TOO_LONG),
+        (asks("tomorrow", "14:30", 90), Refusal.BAD_DATE),
+        (asks("2027-01-15", "14:30", "long"), Refusal.BAD_DURATION),
+        ({"date": "2027-01-15", "time": None}, Refusal.BAD_TIME),
+        ({}, Refusal.BAD_DATE),
+    ],
+)
+async def test_a_bad_proposal_is_refused(
+    model: Model, server: ScriptedServer, asked: Any, reason: Refusal
+) -> None:
+    """A bad proposal is explained to the model and to the customer, and books nothing."""
+    server.script(calls(asked), says("I have booked it!"))
+
+    draft = await reply(model)
+
+    day = date.fromisoformat("2027-01-13") if reason == Refusal.PAST else FRIDAY
+    assert draft.lessons == ()
+    assert draft.text == f"I have booked it!\n\n{refusal(reason, day)}"
+    assert "No lesson has been put down" in server.tool_results()[0]
+
+
+async def test_a_refusal_needs_no_other_words(model: Model, server: ScriptedServer) -> None:
+    """Where the model is silent after a refusal, the line with its reason says all."""
+    server.script(calls(asks("2027-01-13", "14:30", 90)), says(None))
+
+    assert (await reply(model)).text == refusal(Refusal.PAST, date(2027, 1, 13))
+
+
+async def test_a_corrected_proposal_counts(model: Model, server: ScriptedServer) -> None:
+    """A model may mend a refused proposal in the same reply; the refusal is then no matter."""
+    server.script(calls(asks("Monday 2027-01-15", "14:30", 90)), calls(ASKED), says("Done."))
+
+    draft = await reply(model)
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"Done.\n\n{PROPOSED}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        calls("no JSON"),
+        calls('["2027-01-15"]'),
+        calls(ASKED, name="confirm_booking"),
+        calls(ASKED, name=""),
+    ],
+)
+async def test_an_invalid_call_books_nothing(
+    model: Model, server: ScriptedServer, answer: Answer
+) -> None:
+    """An unknown tool or unreadable arguments are answered with an error, and book nothing."""
+    server.script(answer, says("At what time?"))
+
+    draft = await reply(model)
+
+    assert (draft.lessons, draft.text) == ((), "At what time?")
+    assert len(server.tool_results()) == 1
+
+
+async def test_words_after_an_invalid_call_are_read(model: Model, server: ScriptedServer) -> None:
+    """A model that fails to call the tool may still propose in plain words."""
+    server.script(calls(ASKED, name="book_lesson"), says(IN_WORDS))
+
+    assert (await reply(model)).lessons == (LESSON,)
+
+
+async def test_two_calls_propose_two_lessons(model: Model, server: ScriptedServer) -> None:
+    """Two tool calls at once are two lessons with a line each, and every call is answered."""
+    server.script(calls(ASKED, asks("2027-01-16", "10:00", 60)), says("Two."))
+
+    draft = await reply(model)
+
+    second = lesson(SATURDAY, time(10, 0), 60)
+    assert draft.lessons == (LESSON, second)
+    assert draft.text == f"Two.\n\n{PROPOSED}\n{lesson_line(second, 'proposed', 'en')}"
+    assert len(server.tool_results()) == 2
+
+
+async def test_two_calls_cannot_overlap(model: Model, server: ScriptedServer) -> None:
+    """Of two lessons of one reply that overlap, the second is refused."""
+    server.script(calls(ASKED, asks("2027-01-15", "15:30", 60)), says("One."))
+
+    draft = await reply(model)
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"One.\n\n{PROPOSED}"
+    assert "No lesson has been put down" in server.tool_results()[1]
+
+
+async def test_the_same_lesson_is_proposed_once(model: Model, server: ScriptedServer) -> None:
+    """The same lesson asked for twice, at once or in another round, is one proposal."""
+    server.script(calls(ASKED, ASKED), calls(ASKED), says("Done."))
+
+    draft = await reply(model)
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"Done.\n\n{PROPOSED}"
+    assert "already" in server.tool_results()[1]
+
+
+@pytest.mark.parametrize(("status", "state"), [("pending", "proposed"), ("confirmed",) * 2])
+async def test_a_lesson_that_is_there_is_not_proposed(
+    model: Model, server: ScriptedServer, status: str, state: Any
+) -> None:
+    """A lesson that the customer has already is not proposed again; its state is shown."""
+    server.script(calls(ASKED), says("You have it."))
+    taken = (LESSON,) if status == "confirmed" else ()
+
+    draft = await reply(model, bookings=((LESSON, status),), taken=taken)
+
+    assert draft.lessons == ()
+    assert draft.text == f"You have it.\n\n{lesson_line(LESSON, state, 'en')}"
+    assert status in server.tool_results()[0]
+
+
+async def test_a_cancelled_lesson_can_be_proposed_again(
+    model: Model, server: ScriptedServer
+) -> None:
+    """A cancelled lesson is no obstacle to the same one anew."""
+    server.script(calls(ASKED), says("Again."))
+
+    assert (await reply(model, bookings=((LESSON, "cancelled"),))).lessons == (LESSON,)
+
+
+async def test_a_taken_slot_is_refused(model: Model, server: ScriptedServer) -> None:
+    """A lesson in a slot that is taken is refused, to the model and to the customer."""
+    server.script(calls(ASKED), says("Booked!"))
+
+    draft = await reply(model, taken=(lesson(FRIDAY, time(15, 0)),))
+
+    assert draft.lessons == ()
+    assert draft.text == f"Booked!\n\n{refusal(Refusal.TAKEN)}"
+
+
+async def test_lessons_of_one_reply_are_bounded(model: Model, server: ScriptedServer) -> None:
+    """A model that proposes without end is stopped, and told."""
+    many = [asks(f"2027-02-{day:02}", "10:00", 60) for day in range(1, 21)]
+    server.script(calls(*many), says("All."))
+
+    assert len((await reply(model)).lessons) == MOST_LESSONS
+    assert "the most in one reply" in server.tool_results()[-1]
+
+
+async def test_calls_end_after_three_rounds(model: Model, server: ScriptedServer) -> None:
+    """A model that only ever calls tools is asked three times; what it proposed stands."""
+    server.script(calls(ASKED))
+
+    draft = await reply(model)
+
+    assert len(server.bodies) == 3
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"{fallback_reply('en', proposed=True)}\n\n{PROPOSED}"
+
+
+async def test_plain_words_propose(model: Model, server: ScriptedServer) -> None:
+    """A model that knows no tools proposes by its words, checked in the same way."""
+    server.script(says(f"[Thursday 2027-01-14 13:00] {IN_WORDS}"))
+
+    draft = await reply(model)
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text == f"{IN_WORDS}\n\n{PROPOSED}"
+
+
+async def test_plain_words_are_checked(model: Model, server: ScriptedServer) -> None:
+    """A bad lesson in plain words is refused below them."""
+    server.script(says(IN_WORDS))
+
+    draft = await reply(model, taken=(LESSON,))
+
+    assert draft.lessons == ()
+    assert draft.text == f"{IN_WORDS}\n\n{refusal(Refusal.TAKEN)}"
+
+
+async def test_plain_words_mean_the_business_days(model: Model, server: ScriptedServer) -> None:
+    """A "tomorrow" in the model's words is the day after today where the business is."""
+    server.script(says("I have put you down for tomorrow at 14:30 for 90 minutes."))
+    now = datetime(2027, 1, 14, 23, 30, tzinfo=ZoneInfo("UTC"))
+
+    draft = await reply(model, now=now)
+
+    assert [found.date for found in draft.lessons] == [SATURDAY]
+
+
+async def test_a_reply_after_a_tool_call_is_not_parsed(
+    model: Model, server: ScriptedServer
+) -> None:
+    """Once a tool call has been judged, a lesson in the words proposes nothing more."""
+    server.script(calls(asks("2027-01-13", "14:30", 90)), says(IN_WORDS))
+
+    assert (await reply(model)).lessons == ()
+
+
+async def test_a_server_without_tools(model: Model, server: ScriptedServer) -> None:
+    """A server that refuses tools is asked again without them, and its words are read."""
+    server.script(fails(400, "this model does not support tools"), says(IN_WORDS))
+
+    draft = await reply(model)
+
+    assert "tools" in server.bodies[0]
+    assert "tools" not in server.bodies[1]
+    assert (draft.lessons, draft.attempts) == ((LESSON,), 2)
+
+
+@pytest.mark.parametrize("answer", [fails(500), fails(429), body(b"?"), body({}), cuts])
+async def test_what_may_pass_is_tried_three_times(
+    model: Model, server: ScriptedServer, answer: Answer
+) -> None:
+    """A failure that may pass is tried three times, then raised with the number of attempts."""
+    server.script(answer)
+
+    with pytest.raises(TryAgainError) as caught:
+        await reply(model)
+
+    assert len(server.bodies) == attempts_made(caught.value) == 3
+
+
+async def test_a_failure_that_passes_is_forgotten(model: Model, server: ScriptedServer) -> None:
+    """A call that succeeds at its third attempt gives the reply."""
+    server.script(fails(500), body(b"?"), says("Hello"))
+
+    draft = await reply(model)
+
+    assert (draft.text, draft.attempts) == ("Hello", 3)
+
+
+async def test_a_refusal_is_not_repeated(model: Model, server: ScriptedServer) -> None:
+    """A refused key is raised at once."""
+    server.script(fails(401))
+
+    with pytest.raises(GiveUpError) as caught:
+        await reply(model)
+
+    assert len(server.bodies) == attempts_made(caught.value) == 1
+
+
+async def test_the_first_reply_tells_of_the_ai(model: Model, server: ScriptedServer) -> None:
+    """Where the customer has yet to be told, the sentence about the AI comes first, by code."""
+    server.script(calls(ASKED), says("With pleasure."))
+
+    draft = await reply(model, disclose=True)
+
+    assert draft.text == f"{INSTRUCTIONS.disclosure['en']}\n\nWith pleasure.\n\n{PROPOSED}"
+
+
+async def test_code_writes_in_the_customers_language(model: Model, server: ScriptedServer) -> None:
+    """What code adds is in the language of the customer's words."""
+    server.script(calls(ASKED), says(None))
+
+    draft = await reply(model, "Guten Tag, haben Sie morgen Zeit für mich?", disclose=True)
+
+    assert draft.language == "de"
+    assert draft.text == "\n\n".join(
+        (
+            INSTRUCTIONS.disclosure["de"],
+            fallback_reply("de", proposed=True),
+            lesson_line(LESSON, "proposed", "de"),
+        )
+    )
+
+
+async def test_the_models_language_does_not_count(model: Model, server: ScriptedServer) -> None:
+    """The language is the customer's, whatever the assistant wrote before."""
+    server.script(says("Oui."))
+    history = (
+        wrote("Bonjour, une leçon demain matin ?"),
+        wrote("With pleasure, the day after tomorrow is free too.", author="assistant"),
+        wrote("ok"),
+    )
+
+    assert (await reply(model, *history)).language == "fr"  # type: ignore[arg-type]  # entries too
+
+
+async def test_a_long_reply_is_cut(model: Model, server: ScriptedServer) -> None:
+    """A reply of 100,000 characters is cut, and its lesson line still stands below."""
+    server.script(calls(ASKED), says("We ski every day. " * 6000))
+
+    draft = await reply(model)
+
+    assert len(draft.text) < 12_200
+    assert draft.text.endswith(f"…\n\n{PROPOSED}")
+
+
+@pytest.mark.parametrize("state", ["confirmed", "cancelled"])
+async def test_a_notice_is_written_by_the_model(
+    model: Model, server: ScriptedServer, state: Any
+) -> None:
+    """The model writes the notice of a decision, without tools, and code adds the lesson's line."""
+    server.script(says("Dear guest, it is settled."))
+
+    draft = await tell(model, state, "Hello, is there a lesson on Friday?")
+
+    asked = server.bodies[0]["messages"][-1]
+    assert f"just {state} this lesson: Friday 2027-01-15 14:30, 90 minutes" in asked["content"]
+    assert "tools" not in server.bodies[0]
+    assert draft.text == f"Dear guest, it is settled.\n\n{lesson_line(LESSON, state, 'en')}"
+    assert (draft.model, draft.lessons, draft.attempts) == ("small", (), 1)
+
+
+@pytest.mark.parametrize("answer", [fails(500), fails(401), body(b"?"), says(None), cuts])
+@pytest.mark.parametrize("state", ["confirmed", "cancelled"])
+async def test_a_notice_never_fails(
+    model: Model, server: ScriptedServer, answer: Answer, state: Any
+) -> None:
+    """However the model fails, the customer is told in a plain sentence of their language."""
+    server.script(answer)
+
+    draft = await tell(model, state, "Bonjour, une leçon demain matin ?")
+
+    assert draft.text == f"{notice(state, 'fr')}\n\n{lesson_line(LESSON, state, 'fr')}"
+    assert draft.model is None
+
+
+async def test_a_notice_proposes_nothing(model: Model, server: ScriptedServer) -> None:
+    """A lesson in the words of a notice, or a tool call in it, is no proposal."""
+    server.script(calls(asks("2027-01-16", "10:00", 60), text=IN_WORDS))
+
+    assert (await tell(model, "confirmed")).lessons == ()
+
+
+async def test_a_notice_may_be_the_first_message(model: Model, server: ScriptedServer) -> None:
+    """A notice to someone who has yet to be told of the AI says so first."""
+    server.script(says("Done."))
+
+    draft = await tell(model, "confirmed", disclose=True)
+
+    assert draft.text.startswith(INSTRUCTIONS.disclosure["en"])
