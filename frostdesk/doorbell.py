@@ -57,7 +57,7 @@ def announce_booking_job(conversation_id: UUID, decision_id: UUID) -> Job:
 
 def connect_redis(url: str) -> ArqRedis:
     """A client as arq uses it. It connects when it is first used, and again after a loss."""
-    pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS, socket_keepalive=True)
+    pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS)
     return ArqRedis(
         connection_pool=pool,
         job_serializer=encode_job,

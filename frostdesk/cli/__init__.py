@@ -1,4 +1,4 @@
-"""The command line. Each module holds the commands of one user; heavy imports wait for a command."""
+"""The command line, a module a user. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import structlog
 
-from frostdesk.assistant.instructions import load_instructions
 from frostdesk.assistant.prompt import HistoryEntry, Situation
 from frostdesk.assistant.reply import Draft, draft_reply
 from frostdesk.errors import GiveUpError, TryAgainError, VersionConflictError
 from frostdesk.events import BookingProposed, ReplyFailed, ReplyGenerated, derive_id
+from frostdesk.retry import attempts_made
 from frostdesk.store.append import NewEvent, expect_customer_silent_since
 from frostdesk.store.work import Work
 from frostdesk.worker.context import Context
@@ -32,7 +32,7 @@ async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
     try:
         draft = await draft_reply(context.model, situation_of(context, work))
     except (TryAgainError, GiveUpError) as error:
-        attempts = getattr(error, "attempts", 1)
+        attempts = attempts_made(error)
         await fail(context, work, answers, stage="model", reason=str(error), attempts=attempts)
         return None
     reply_id = derive_id("reply", answers[-1])
@@ -74,7 +74,6 @@ async def fail(
 
 def situation_of(context: Context, work: Work) -> Situation:
     """The conversation as the assistant sees it: no identity, and nothing of other customers."""
-    settings = context.settings
     return Situation(
         history=tuple(
             HistoryEntry(
@@ -87,8 +86,8 @@ def situation_of(context: Context, work: Work) -> Situation:
         ),
         taken=work.taken,
         bookings=tuple((booking.lesson, booking.status) for booking in work.bookings),
-        timezone=settings.timezone,
-        instructions=load_instructions(settings.rules_file, settings.disclosure_file),
+        timezone=context.settings.timezone,
+        instructions=context.instructions.current(),
         disclose=not work.disclosed,
         now=work.now,
     )

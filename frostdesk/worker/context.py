@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
 from frostdesk.settings import Settings
 from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
@@ -27,6 +28,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     pool: Pool
     store: EventStore
     model: Model
+    instructions: InstructionFiles
     whatsapp: WhatsApp
     holder: UUID
     held: dict[object, UUID] = msgspec.field(default_factory=dict)

@@ -12,6 +12,7 @@ import structlog
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
+from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
 from frostdesk.doorbell import connect_redis
 from frostdesk.settings import Settings
@@ -73,6 +74,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             pool=pool,
             store=store,
             model=model,
+            instructions=InstructionFiles(settings.rules_file, settings.disclosure_file),
             whatsapp=WhatsApp(
                 session, api_url=settings.whatsapp_api_url, token=settings.whatsapp_token
             ),

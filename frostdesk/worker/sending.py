@@ -22,7 +22,7 @@ from frostdesk.events import (
     SendUncertain,
     derive_id,
 )
-from frostdesk.retry import with_retries
+from frostdesk.retry import attempts_made, with_retries
 from frostdesk.store.append import Expected, NewEvent
 from frostdesk.store.work import Unfinished, Work
 from frostdesk.whatsapp.client import Address
@@ -58,7 +58,7 @@ async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool)
         else:
             await _record(context, work, SendUncertain(reply_id=reply.id, reason=str(error)))
     except (TryAgainError, GiveUpError) as error:
-        await fail(context, work, reply, reason=str(error), attempts=getattr(error, "attempts", 1))
+        await fail(context, work, reply, reason=str(error), attempts=attempts_made(error))
 
 
 async def fail(
@@ -91,7 +91,7 @@ async def _send_parts(context: Context, work: Work, reply: Unfinished) -> None:
 async def _post(context: Context, work: Work, reply_id: UUID, text: str) -> str:
     return await with_retries(
         lambda: context.whatsapp.send_text(
-            phone_number_id=work.phone_number_id,
+            phone_number_id=work.phone_number_id or context.settings.whatsapp_phone_number_id,
             to=Address(wa_id=work.wa_id, user_id=work.user_id),
             text=text,
             callback_data=str(reply_id),
