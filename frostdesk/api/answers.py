@@ -65,7 +65,7 @@ async def errors_to_problems(request: web.Request, handler: Handler) -> web.Stre
 
 
 def _problem_of(error: web.HTTPException) -> web.Response:
-    """aiohttp's own refusals: unknown path, wrong method, body too large, and the like."""
+    """Refusals of aiohttp itself: unknown path, wrong method, body too large, and the like."""
     details = {
         404: "There is nothing at this path.",
         405: f"This path takes {error.headers.get('Allow', 'another method')}.",

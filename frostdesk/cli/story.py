@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -101,7 +101,8 @@ async def _pending_booking(stack: Stack, session: aiohttp.ClientSession) -> dict
         items: list[dict[str, Any]] = answer["items"]
         return items
 
-    return (await _until(pending, bool, "a booking that waits for a yes"))[0]
+    (booking,) = await _until(pending, bool, "a booking that waits for a yes")
+    return cast("dict[str, Any]", booking)
 
 
 async def _instructor(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -115,7 +116,7 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
 class HistoryRow(msgspec.Struct, frozen=True):
     """One of the last ten messages. `at` is when the customer wrote it or when we made it."""
 
-    role: str
+    role: Literal["user", "assistant"]
     text: str
     version: int
     at: datetime

@@ -32,8 +32,10 @@ async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
     try:
         draft = await draft_reply(context.model, situation_of(context, work))
     except (TryAgainError, GiveUpError) as error:
-        attempts = attempts_made(error)
-        await fail(context, work, answers, stage="model", reason=str(error), attempts=attempts)
+        failure = ReplyFailed(
+            stage="model", reason=str(error), attempts=attempts_made(error), answers=answers
+        )
+        await fail(context, work, failure)
         return None
     reply_id = derive_id("reply", answers[-1])
     expected = (
@@ -51,23 +53,15 @@ async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
     return reply_id if appended[0].is_new else None
 
 
-async def fail(
-    context: Context,
-    work: Work,
-    answers: tuple[UUID, ...],
-    *,
-    stage: str,
-    reason: str,
-    attempts: int,
-) -> None:
-    """Record that these messages have no answer, for the instructor to see."""
-    log.error("no answer", stage=stage, reason=reason, attempts=attempts)
+async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
+    """Record that messages have no answer, for the instructor to see."""
+    log.error("no answer", stage=failure.stage, reason=failure.reason, attempts=failure.attempts)
     new = NewEvent(
-        id=derive_id("failed", stage, answers[-1], work.version),
-        event=ReplyFailed(stage=stage, reason=reason, attempts=attempts, answers=answers),
+        id=derive_id("failed", failure.stage, failure.answers[-1], work.version),
+        event=failure,
         actor="system",
-        causation_id=answers[-1],
-        correlation_id=answers[0],
+        causation_id=failure.answers[-1],
+        correlation_id=failure.answers[0],
     )
     await context.append([new], conversation_id=work.conversation_id)
 

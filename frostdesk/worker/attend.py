@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from frostdesk.errors import VersionConflictError
+from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
 from frostdesk.store.work import Work, abandon, claim, load, release
 from frostdesk.worker import answering, sending
@@ -95,7 +96,8 @@ async def _set_aside(context: Context, conversation_id: UUID, reason: str) -> No
     if work is None or not work.waiting:
         return
     answers = tuple(message.id for message in work.waiting)
-    await answering.fail(context, work, answers, stage="worker", reason=reason, attempts=ATTEMPTS)
+    failure = ReplyFailed(stage="worker", reason=reason, attempts=ATTEMPTS, answers=answers)
+    await answering.fail(context, work, failure)
 
 
 async def _abandon(context: Context, conversation_id: UUID) -> None:

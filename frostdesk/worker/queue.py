@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from frostdesk.worker.context import Context
 
 JOBS_AT_ONCE = 400
 JOB_SECONDS = 600
-BELL_SECONDS = 1.0
+BELL_SECONDS = 1
 
 
 async def generate_reply(
@@ -80,7 +81,7 @@ class QueueWorker(Worker):
                     return_when=asyncio.FIRST_COMPLETED,
                 )
             elif not taken:
-                await self.pool.blpop([BELL], timeout=BELL_SECONDS)
+                await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
     async def _take_due(self) -> int:
         before = len(self.tasks)
