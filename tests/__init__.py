@@ -1,0 +1,1 @@
+"""FrostDesk's tests, on real servers and over real HTTP."""

@@ -1,0 +1,162 @@
+"""Real servers for every test: a database and a key space of its own, and processes that end.
+
+The environment may name other servers. `FROSTDESK_TEST_DATABASE_URL`: a PostgreSQL on which
+databases may be created. `FROSTDESK_TEST_REDIS_URL`: a Redis, of which the first empty numbered
+database is used and emptied after every test. `FROSTDESK_TEST_POSTGRES_VERSION`: 16 instead of 18
+for the embedded PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
+
+from frostdesk.embedded.postgres import start_postgres
+from frostdesk.embedded.redis import start_redis
+from frostdesk.simulators.model import ModelSettings, create_model_app
+from frostdesk.simulators.state import WhatsAppSettings
+from frostdesk.simulators.whatsapp import create_whatsapp_app
+from tests.support.databases import SCHEMA, execute, name_of, new_database
+from tests.support.keyspaces import empty_keyspace, flush
+from tests.support.leftovers import MARK, leftovers
+from tests.support.ports import free_port
+from tests.support.programs import Programs
+from tests.support.secrets import (
+    APP_SECRET,
+    INSTRUCTOR_TOKEN,
+    MODEL_KEY,
+    PHONE_NUMBER_ID,
+    VERIFY_TOKEN,
+    WHATSAPP_TOKEN,
+)
+
+OURS = ("FROSTDESK_", "OPENAI_")
+
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """The whole run leaves no process behind. Set up first, so it looks when all else has ended."""
+    os.environ[MARK] = uuid4().hex
+    yield
+    assert leftovers() == []
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, for those who make databases on it themselves."""
+    if outside := os.environ.get("FROSTDESK_TEST_DATABASE_URL"):
+        yield outside
+        return
+    version = int(os.environ.get("FROSTDESK_TEST_POSTGRES_VERSION", "18"))
+    with (
+        TemporaryDirectory(prefix="frostdesk-test-") as folder,
+        start_postgres(Path(folder), version=version, settings=NOT_DURABLE) as server,
+    ):
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis database that was empty when the run began."""
+    if outside := os.environ.get("FROSTDESK_TEST_REDIS_URL"):
+        yield empty_keyspace(outside)
+        return
+    with TemporaryDirectory(prefix="frostdesk-test-") as folder, start_redis(Path(folder)) as redis:
+        yield redis.url
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: str) -> Iterator[str]:
+    """The name of a database that holds schema.sql and no row. Nobody may connect to it."""
+    with new_database(postgres_server) as url:
+        execute(url, SCHEMA.read_text())
+        yield name_of(url)
+
+
+@pytest.fixture
+def database_url(postgres_server: str, template: str) -> Iterator[str]:
+    """The URL of this test's own database, with the schema in it."""
+    with new_database(postgres_server, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> Iterator[str]:
+    """The URL of an empty Redis, this test's own as long as it runs."""
+    yield redis_server
+    flush(redis_server)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    """A pool of connections to this test's own database."""
+    async with asyncpg.create_pool(database_url, min_size=1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def api_port() -> int:
+    """The port that this test's API listens on, once it is started."""
+    return free_port()
+
+
+@pytest.fixture
+async def simulated_model(aiohttp_server: AiohttpServer) -> TestServer:
+    """A model that speaks chat completions, under `/v1`; `/_control` makes it misbehave."""
+    return await aiohttp_server(create_model_app(ModelSettings(api_key=MODEL_KEY)))
+
+
+@pytest.fixture
+async def simulated_whatsapp(aiohttp_server: AiohttpServer, api_port: int) -> TestServer:
+    """A WhatsApp whose customers write to this test's API; `/_customers` makes them write."""
+    settings = WhatsAppSettings(
+        app_secret=APP_SECRET,
+        token=WHATSAPP_TOKEN,
+        webhook_url=f"http://127.0.0.1:{api_port}/inbound",
+        phone_number_ids=(PHONE_NUMBER_ID,),
+    )
+    return await aiohttp_server(create_whatsapp_app(settings))
+
+
+@pytest.fixture
+def environment(
+    database_url: str,
+    redis_url: str,
+    api_port: int,
+    simulated_model: TestServer,
+    simulated_whatsapp: TestServer,
+) -> dict[str, str]:
+    """A complete configuration for every command, on this test's own servers."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return outer | {
+        MARK: os.environ[MARK],
+        "FROSTDESK_DATABASE_URL": database_url,
+        "FROSTDESK_REDIS_URL": redis_url,
+        "FROSTDESK_PORT": str(api_port),
+        "FROSTDESK_WHATSAPP_APP_SECRET": APP_SECRET,
+        "FROSTDESK_WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
+        "FROSTDESK_WHATSAPP_TOKEN": WHATSAPP_TOKEN,
+        "FROSTDESK_WHATSAPP_PHONE_NUMBER_ID": PHONE_NUMBER_ID,
+        "FROSTDESK_WHATSAPP_API_URL": str(simulated_whatsapp.make_url("/v23.0")),
+        "FROSTDESK_INSTRUCTOR_TOKEN": INSTRUCTOR_TOKEN,
+        "OPENAI_API_KEY": MODEL_KEY,
+        "OPENAI_BASE_URL": str(simulated_model.make_url("/v1")),
+    }
+
+
+@pytest.fixture
+def programs(environment: dict[str, str], tmp_path: Path) -> Iterator[Programs]:
+    """FrostDesk's commands on this test's own servers; whatever still runs at its end is killed."""
+    programs = Programs(environment, tmp_path)
+    yield programs
+    programs.end_all()

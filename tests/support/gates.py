@@ -1,0 +1,89 @@
+"""A door in front of a real server: closed, it is as if the network or the server were gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.ports import free_port
+
+_CHUNK = 65_536
+
+
+class Gate:
+    """Passes bytes on to a server, and back, as long as it is open."""
+
+    def __init__(self, target: str) -> None:
+        """`target` is the URL of a PostgreSQL or a Redis, on a socket or on the network."""
+        self.port = free_port()
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """The target's URL by way of this gate."""
+        url = urlsplit(self._target)
+        place = f"{url.username}@127.0.0.1" if url.username else "127.0.0.1"
+        if url.password:
+            place = f"{url.username}:{url.password}@127.0.0.1"
+        if url.scheme == "unix":
+            number = parse_qs(url.query).get("db", ["0"])[0]
+            return f"redis://127.0.0.1:{self.port}/{number}"
+        query = "" if "host=" in url.query else f"?{url.query}"
+        return f"{url.scheme}://{place}:{self.port}{url.path}{query}"
+
+    async def open(self) -> Self:
+        """Let connections through."""
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
+        return self
+
+    async def close(self) -> None:
+        """Cut every connection, and refuse new ones."""
+        if self._server:
+            self._server.close()
+            self._server = None
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await self._connect()
+        both = {writer, back}
+        self._writers |= both
+        try:
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        finally:
+            self._writers -= both
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        url = urlsplit(self._target)
+        folder = parse_qs(url.query).get("host", [""])[0]
+        if url.scheme == "unix":
+            return await asyncio.open_unix_connection(url.path)
+        if folder.startswith("/"):
+            return await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.{url.port or 5432}")
+        default = 6379 if url.scheme == "redis" else 5432
+        return await asyncio.open_connection(url.hostname, url.port or default)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on until one side hangs up, then hang up on the other."""
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def gate_to(target: str) -> AsyncIterator[Gate]:
+    """An open gate to that server."""
+    gate = await Gate(target).open()
+    try:
+        yield gate
+    finally:
+        await gate.close()
