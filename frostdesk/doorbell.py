@@ -58,12 +58,15 @@ def announce_booking_job(conversation_id: UUID, decision_id: UUID) -> Job:
 def connect_redis(url: str) -> ArqRedis:
     """A client as arq uses it. It connects when it is first used, and again after a loss."""
     pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS)
-    return ArqRedis(
+    redis = ArqRedis(
         connection_pool=pool,
         job_serializer=encode_job,
         job_deserializer=decode_job,
         default_queue_name=QUEUE,
     )
+    # Else closing the client would leave the connections of a pool that it was given.
+    redis.auto_close_connection_pool = True
+    return redis
 
 
 class Doorbell:

@@ -71,7 +71,8 @@ def query_int(request: web.Request, name: str, *, default: int, least: int, most
     text = request.query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal() and least <= int(text[:20]) <= most):
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not (is_number and least <= int(text) <= most):
         raise RefusedError(f"`{name}` has to be a whole number from {least} to {most}.")
     return int(text)
 

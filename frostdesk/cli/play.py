@@ -117,7 +117,7 @@ def _banner(stack: Stack) -> str:
     if stack.model_url:
         lines += f"  Simulated model     {stack.model_url}\n"
     if stack.whatsapp_url:
-        lines += f"  Simulated WhatsApp {stack.whatsapp_url}\n"
+        lines += f"  Simulated WhatsApp  {stack.whatsapp_url}\n"
     return (BANNER if stack.whatsapp_url else OWN_NUMBER).format(
         url=stack.url,
         token=stack.environment["FROSTDESK_INSTRUCTOR_TOKEN"],
