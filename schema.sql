@@ -36,17 +36,105 @@ END $$;
 CREATE OR REPLACE TRIGGER events_take_turns BEFORE INSERT ON public.events
     FOR EACH STATEMENT EXECUTE FUNCTION public.events_take_turns();
 
--- Immutability is a fact and not a promise: nobody, the owner included, changes the past.
+-- A position at or below the head would be missed by whoever has read beyond it, as when a number
+-- is drawn from the sequence first and used later. Below as many rows as were added is the old head.
+CREATE OR REPLACE FUNCTION public.events_go_on() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    IF (SELECT position FROM public.events ORDER BY position DESC
+        OFFSET (SELECT count(*) FROM added) LIMIT 1) >= (SELECT min(position) FROM added) THEN
+        RAISE EXCEPTION 'events are append-only: a position at or below the head is refused'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Leave `position` out: the database gives the next one.';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER events_go_on AFTER INSERT ON public.events
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.events_go_on();
+
+-- An event's data in its type's present shape: what frostdesk/upcasting.py does, for projections.
+-- So far every type has one shape. The next one adds its branch here, and PostgreSQL inlines it:
+--   CASE WHEN type = 'ReplySent' AND schema_version = 1 THEN … ELSE data END
+CREATE OR REPLACE FUNCTION public.current_data(type text, schema_version int, data jsonb)
+    RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT data $$;
+
+-- What remains of an event's data when its customer is forgotten: its shape, times and references,
+-- without texts, names and identities. WhatsApp's message ids go too: they hold a phone number.
+CREATE OR REPLACE FUNCTION public.forgotten_data(data jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
+SELECT coalesce(jsonb_object_agg(key, CASE
+           WHEN key = 'sender'
+               THEN jsonb_build_object('phone_number_id', value -> 'phone_number_id')
+           WHEN key = 'whatsapp_ids'
+               THEN (SELECT jsonb_agg('[forgotten]'::text) FROM jsonb_array_elements(value))
+           WHEN key IN ('text', 'whatsapp_id', 'original_whatsapp_id', 'reason', 'error',
+                        'prompt_hash')
+               THEN to_jsonb('[forgotten]'::text)
+           ELSE value END), '{}')
+  FROM jsonb_each(data)
+$$;
+
+-- Whether a stream belongs to a forgotten customer; and one is forgotten once.
+CREATE UNIQUE INDEX IF NOT EXISTS events_forgotten ON public.events (conversation_id)
+    WHERE type = 'CustomerForgotten';
+
+-- Immutability is a fact and not a promise: nobody, the owner included, changes the past. There is
+-- one exception, and no setting opens it, since it lies in the change itself: in a stream that
+-- holds a CustomerForgotten, an event's data may give way to its forgotten_data.
 CREATE OR REPLACE FUNCTION public.events_are_immutable() RETURNS trigger
     LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.data <> OLD.data
+           AND NEW.data = public.forgotten_data(OLD.data)
+           AND to_jsonb(NEW) - 'data' = to_jsonb(OLD) - 'data'
+           AND EXISTS (SELECT FROM public.events e WHERE e.conversation_id = OLD.conversation_id
+                          AND e.type = 'CustomerForgotten') THEN
+            RETURN NEW;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'events are append-only: % is refused', TG_OP
         USING ERRCODE = 'insufficient_privilege',
               HINT = 'Append a new event that corrects the old one.';
 END $$;
 
-CREATE OR REPLACE TRIGGER events_are_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON public.events
+CREATE OR REPLACE TRIGGER events_are_immutable BEFORE DELETE OR TRUNCATE ON public.events
     FOR EACH STATEMENT EXECUTE FUNCTION public.events_are_immutable();
+CREATE OR REPLACE TRIGGER events_only_forget BEFORE UPDATE ON public.events
+    FOR EACH ROW EXECUTE FUNCTION public.events_are_immutable();
+
+-- ALWAYS: session_replication_role = replica, which silences other triggers, opens nothing here.
+ALTER TABLE public.events ENABLE ALWAYS TRIGGER events_take_turns;
+ALTER TABLE public.events ENABLE ALWAYS TRIGGER events_go_on;
+ALTER TABLE public.events ENABLE ALWAYS TRIGGER events_are_immutable;
+ALTER TABLE public.events ENABLE ALWAYS TRIGGER events_only_forget;
+
+-- Erases a customer from a stream of the log, and says in the stream that it was done. Repeating it
+-- erases only what has come since. The tables are filled again by whoever calls this, in the same
+-- transaction (frostdesk/store/forgetting.py). Gives the position of the CustomerForgotten.
+CREATE OR REPLACE FUNCTION public.forget_conversation(forgotten uuid, event_id uuid)
+    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock(4607452716);
+    INSERT INTO public.events (id, conversation_id, version, type, data, actor)
+    SELECT event_id, forgotten, max(version) + 1, 'CustomerForgotten',
+           jsonb_build_object('messages', (SELECT coalesce(jsonb_agg(id ORDER BY version), '[]')
+                                             FROM public.messages
+                                            WHERE conversation_id = forgotten)),
+           'instructor'
+      FROM public.events
+     WHERE conversation_id = forgotten
+       AND EXISTS (SELECT FROM public.conversations WHERE id = forgotten)
+    HAVING count(*) > 0 AND count(*) FILTER (WHERE type = 'CustomerForgotten') = 0;
+    UPDATE public.events SET data = public.forgotten_data(data)
+     WHERE conversation_id = forgotten AND data <> public.forgotten_data(data);
+    RETURN (SELECT position FROM public.events
+             WHERE conversation_id = forgotten AND type = 'CustomerForgotten');
+END $$;
+
+-- A function is everybody's until it is said otherwise, and Supabase offers it over HTTP.
+REVOKE ALL ON FUNCTION public.forget_conversation(uuid, uuid) FROM PUBLIC;
 
 -- The projections: written by projections/*.sql and by nothing else ------------------------------
 
@@ -63,7 +151,13 @@ CREATE TABLE IF NOT EXISTS public.conversations (
     -- When the customer last wrote, by WhatsApp's clock: free-form answers end 24 hours later.
     customer_at      timestamptz NOT NULL,
     -- The version of the customer's last words: what a reply must have seen.
-    customer_version int NOT NULL
+    customer_version int NOT NULL,
+    -- The instructor answers here alone.
+    paused           boolean NOT NULL DEFAULT false,
+    -- The customer wants no automatic messages.
+    stopped          boolean NOT NULL DEFAULT false,
+    -- Why the customer waits for a person, until the instructor writes.
+    handed_over      text
 );
 -- The desk's list, newest first.
 CREATE INDEX IF NOT EXISTS conversations_newest
@@ -81,12 +175,13 @@ CREATE TABLE IF NOT EXISTS public.messages (
     id              uuid PRIMARY KEY,
     conversation_id uuid NOT NULL REFERENCES public.conversations (id),
     role            text NOT NULL CHECK (role IN ('user', 'assistant')),
+    author          text NOT NULL CHECK (author IN ('customer', 'assistant', 'instructor')),
     content         text NOT NULL,
     created_at      timestamptz NOT NULL,
     -- Its place in the conversation: the version of its first event.
     version         int NOT NULL,
     kind            text NOT NULL,
-    -- user: waiting, answered, noted, deleted, failed;
+    -- user: waiting, answered, held, noted, deleted, failed, forgotten;
     -- assistant: pending, unsettled, repeated, sent, failed.
     status          text NOT NULL,
     error           text,
@@ -181,6 +276,7 @@ BEGIN
         IF EXISTS (SELECT FROM pg_roles WHERE rolname = stranger) THEN
             EXECUTE format('REVOKE ALL ON public.events, public.conversations, public.identities,'
                 ' public.messages, public.bookings, public.claims FROM %I', stranger);
+            EXECUTE format('REVOKE ALL ON FUNCTION public.forget_conversation FROM %I', stranger);
         END IF;
     END LOOP;
 

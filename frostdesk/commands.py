@@ -9,9 +9,8 @@ import msgspec
 
 from frostdesk.bookings import BOOKING_TYPES, Command, decide, replay
 from frostdesk.doorbell import Job, announce_booking_job, generate_reply_job, send_reply_job
-from frostdesk.errors import ConflictError, NotFoundError, VersionConflictError
+from frostdesk.errors import ConflictError, VersionConflictError
 from frostdesk.events import (
-    EVENT_TYPES,
     BookingCancelled,
     BookingConfirmed,
     Event,
@@ -22,11 +21,12 @@ from frostdesk.store.append import EventStore, Expected, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import get_booking, get_conversation
 from frostdesk.store.rows import Booking
+from frostdesk.upcasting import read_event
 
 OVERLAPS = "bookings_do_not_overlap"
 
 HISTORY = """
-SELECT id, type, data, version, causation_id, correlation_id FROM events
+SELECT id, type, schema_version, data, version, correlation_id FROM events
  WHERE conversation_id = (SELECT conversation_id FROM events
                            WHERE id = $1 AND type = 'BookingProposed')
    AND type IN ('BookingProposed', 'BookingConfirmed', 'BookingCancelled')
@@ -139,7 +139,4 @@ def _request(failure: asyncpg.Record) -> NewEvent:
 
 
 def _event(row: asyncpg.Record) -> Event:
-    return msgspec.json.decode(row["data"], type=EVENT_TYPES[row["type"]])
-
-
-__all__ = ["NotFoundError", "decide_booking", "retry"]
+    return read_event(row["type"], row["schema_version"], row["data"])

@@ -7,6 +7,7 @@ below as JSON; its id follows from what caused it, so appending the same fact tw
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from typing import ClassVar
 from uuid import UUID, uuid5
 
 import msgspec
@@ -18,7 +19,12 @@ INSTRUCTOR_ID = 1
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fact in one conversation. Later facts may follow it; nothing changes it."""
+    """One fact in one conversation. Later facts may follow it; nothing changes it.
+
+    `schema_version` numbers the shapes that its data has had; `frostdesk.upcasting` reads old ones.
+    """
+
+    schema_version: ClassVar[int] = 1
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,6 +208,79 @@ class BookingCancelled(Event, frozen=True, kw_only=True):
     lesson: Lesson
 
 
+class CustomerForgotten(Event, frozen=True, kw_only=True):
+    """Texts, names and identities have been erased from all events before this one.
+
+    The stream ends here, but for decisions about its lessons. `messages` are all that it had:
+    nothing more is to be done about any of them.
+    """
+
+    messages: tuple[UUID, ...] = ()
+
+
+class InstructorWrote(Event, frozen=True, kw_only=True):
+    """The instructor wrote to the customer. The event's id is also the id of the message.
+
+    `answers` are the customer's messages that had no answer until then.
+    """
+
+    text: str
+    answers: tuple[UUID, ...] = ()
+
+
+class HandedOver(Event, frozen=True, kw_only=True):
+    """The customer needs a person: stands first on the desk until the instructor writes."""
+
+    reason: str
+    reply_id: UUID
+
+
+class AssistantPaused(Event, frozen=True, kw_only=True):
+    """The instructor answers here alone from now on."""
+
+
+class AssistantResumed(Event, frozen=True, kw_only=True):
+    """The assistant answers again, beginning with `answers`, which were withheld meanwhile."""
+
+    answers: tuple[UUID, ...] = ()
+
+
+class AutomationStopped(Event, frozen=True, kw_only=True):
+    """The customer wants no automatic messages. `message_id` says so, `reply_id` confirms it."""
+
+    message_id: UUID
+    reply_id: UUID
+
+
+class AutomationResumed(Event, frozen=True, kw_only=True):
+    """The customer asked by `message_id` for automatic messages again."""
+
+    message_id: UUID
+
+
+class AnswerWithheld(Event, frozen=True, kw_only=True):
+    """No automatic message goes out for `answers`, or about the decision `about` of a booking.
+
+    `reason` is `paused` or `stopped`.
+    """
+
+    reason: str
+    answers: tuple[UUID, ...] = ()
+    about: UUID | None = None
+    booking_id: UUID | None = None
+
+
+class CalendarShared(Event, frozen=True, kw_only=True):
+    """The lessons can be subscribed to at an address that follows from this event's id.
+
+    It stands in the desk's own stream, as its revocation does.
+    """
+
+
+class CalendarRevoked(Event, frozen=True, kw_only=True):
+    """The calendar's last address leads nowhere any longer."""
+
+
 FrostDeskEvent = (
     MessageReceived
     | MessageEdited
@@ -217,12 +296,22 @@ FrostDeskEvent = (
     | BookingProposed
     | BookingConfirmed
     | BookingCancelled
+    | CustomerForgotten
+    | InstructorWrote
+    | HandedOver
+    | AssistantPaused
+    | AssistantResumed
+    | AutomationStopped
+    | AutomationResumed
+    | AnswerWithheld
+    | CalendarShared
+    | CalendarRevoked
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {t.__name__: t for t in FrostDeskEvent.__args__}
 
-CUSTOMER_WORDS = ("MessageReceived", "MessageEdited", "MessageDeleted")
-"""The events that make an answer stale: the customer's own words, and nothing else."""
+CUSTOMER_WORDS = ("MessageReceived", "MessageEdited", "MessageDeleted", "CustomerForgotten")
+"""The events that make an answer stale: the customer's own words, and their erasure."""
 
 
 def derive_id(what: str, *cause: UUID | str | int) -> UUID:

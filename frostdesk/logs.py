@@ -34,6 +34,8 @@ def configure_logs(*, level: int = logging.INFO) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     # arq names the arguments of every job, texts of customers included.
     logging.getLogger("arq").setLevel(logging.ERROR)
+    # What goes wrong in a handler is logged by us; what remains is what strangers send.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 def _json(record: Any, **_: Any) -> str:

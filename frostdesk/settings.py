@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timezone: ZoneInfo = ZoneInfo("Europe/Zurich")
     rules_file: Path | None = None
     disclosure_file: Path | None = None
+    supabase_url: str = ""
+    supabase_anon_key: str = ""
+    supabase_jwt_secret: str = ""
 
     def __repr__(self) -> str:
         """Addresses and secrets never reach a log."""
@@ -160,6 +163,24 @@ VARIABLES = (
         "disclosure_file",
         "a readable TOML file with the sentence that tells that an AI writes",
         _file,
+    ),
+    Variable(
+        "FROSTDESK_SUPABASE_URL",
+        "supabase_url",
+        "the URL of a Supabase project, such as https://abcdefgh.supabase.co",
+        _url("http", "https"),
+    ),
+    Variable(
+        "FROSTDESK_SUPABASE_ANON_KEY",
+        "supabase_anon_key",
+        "the anon or publishable key of the Supabase project",
+        _text,
+    ),
+    Variable(
+        "FROSTDESK_SUPABASE_JWT_SECRET",
+        "supabase_jwt_secret",
+        "the legacy JWT secret of the Supabase project",
+        _text,
     ),
 )
 

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
-from frostdesk.api import desk, health, inbound
+from frostdesk.api import calendar, desk, health, inbound, takeover
 from frostdesk.api.answers import errors_to_problems
-from frostdesk.api.keys import DOORBELL, POOL, REDIS, SETTINGS, STORE
+from frostdesk.api.keys import DOORBELL, GATE, POOL, REDIS, SETTINGS, STORE
 from frostdesk.api.requests import for_instructor
+from frostdesk.auth import Gate
+from frostdesk.desk.pages import desk_routes
 from frostdesk.doorbell import Doorbell, connect_redis
+from frostdesk.realtime.server import add_realtime
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import create_pool
@@ -28,7 +31,7 @@ log = structlog.get_logger(__name__)
 def create_app(settings: Settings) -> web.Application:
     """The API. It opens its connections when it starts, and needs neither server to start."""
     app = web.Application(middlewares=[errors_to_problems], client_max_size=BODY_BYTES)
-    app[SETTINGS] = settings
+    app[SETTINGS], app[GATE] = settings, Gate(settings)
     app.cleanup_ctx.append(_connections)
     app.add_routes(
         [
@@ -39,27 +42,35 @@ def create_app(settings: Settings) -> web.Application:
             web.get("/conversations", for_instructor(desk.conversations)),
             web.get("/conversations/{id}", for_instructor(desk.conversation)),
             web.get("/conversations/{id}/messages", for_instructor(desk.messages)),
+            web.post("/conversations/{id}/messages", for_instructor(takeover.write)),
+            web.post("/conversations/{id}/pause", for_instructor(takeover.pause)),
+            web.post("/conversations/{id}/resume", for_instructor(takeover.resume)),
             web.post("/conversations/{id}/retry", for_instructor(desk.retry_failed)),
             web.get("/bookings", for_instructor(desk.bookings)),
             web.get("/bookings/{id}", for_instructor(desk.booking)),
             web.post("/bookings/{id}/confirm", for_instructor(desk.confirm)),
             web.post("/bookings/{id}/cancel", for_instructor(desk.cancel)),
+            web.get("/calendar", for_instructor(calendar.address)),
+            web.post("/calendar", for_instructor(calendar.share)),
+            web.delete("/calendar", for_instructor(calendar.revoke)),
+            web.get("/calendar/{secret}.ics", calendar.feed),
             web.get("/events", for_instructor(desk.events)),
         ]
     )
+    app.add_routes(desk_routes(settings))
+    add_realtime(app, settings, app[GATE])
     return app
 
 
 async def _connections(app: web.Application) -> AsyncIterator[None]:
-    redis = connect_redis(app[SETTINGS].redis_url)
     async with (
+        connect_redis(app[SETTINGS].redis_url) as redis,
         create_pool(app[SETTINGS].database_url) as pool,
         EventStore(pool) as store,
         Doorbell(redis) as doorbell,
     ):
         app[POOL], app[STORE], app[REDIS], app[DOORBELL] = pool, store, redis, doorbell
         yield
-    await redis.aclose()
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:

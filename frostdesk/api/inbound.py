@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from frostdesk.api.keys import DOORBELL, POOL, SETTINGS, STORE
+from frostdesk.api.requests import read_body
 from frostdesk.deliveries import record_statuses
 from frostdesk.doorbell import generate_reply_job
 from frostdesk.errors import RefusedError, UnauthorizedError
@@ -38,7 +39,7 @@ async def verify(request: web.Request) -> web.Response:
 
 async def receive(request: web.Request) -> web.Response:
     """Verify, understand, append; every consequence is a worker's reaction."""
-    body = await request.read()
+    body = await read_body(request)
     secret = request.app[SETTINGS].whatsapp_app_secret.encode()
     verify_signature(body, request.headers.get("X-Hub-Signature-256"), secret)
     webhook = parse_webhook(body, received_at=datetime.now(UTC))

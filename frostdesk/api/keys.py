@@ -5,12 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 from arq.connections import ArqRedis
 
+from frostdesk.auth import Gate
 from frostdesk.doorbell import Doorbell
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 
 SETTINGS = web.AppKey("settings", Settings)
+GATE = web.AppKey("gate", Gate)
 POOL: web.AppKey[Pool] = web.AppKey("pool")
 STORE = web.AppKey("store", EventStore)
 REDIS = web.AppKey("redis", ArqRedis)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from aiohttp import web
 
-from frostdesk.api.keys import SETTINGS
+from frostdesk.api.keys import GATE
 from frostdesk.errors import NotFoundError, RefusedError, UnauthorizedError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,17 +22,31 @@ def for_instructor(handler: Handler) -> Handler:
 
     async def checked(request: web.Request) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        expected = request.app[SETTINGS].instructor_token
-        matches = hmac.compare_digest(
-            token.strip().encode(errors="replace"), expected.encode(errors="replace")
-        )
-        if scheme.lower() != "bearer" or not matches:
+        gate = request.app[GATE]
+        await gate.prepare(token.strip())
+        if scheme.lower() != "bearer" or not gate.is_instructor(token.strip()):
             raise UnauthorizedError(
                 "This needs the header `Authorization: Bearer <the instructor's token>`."
             )
         return await handler(request)
 
     return checked
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body.
+
+    Raises:
+        RefusedError: it broke off, or is not packed as its header `Content-Encoding` says.
+        HTTPRequestEntityTooLarge: it is too large, packed or unpacked.
+    """
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, OSError) as error:
+        raise RefusedError(
+            "The body could not be read to its end: send it whole, and packed as the header "
+            "Content-Encoding says."
+        ) from error
 
 
 def path_id(request: web.Request, what: str) -> UUID:

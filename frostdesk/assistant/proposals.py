@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from frostdesk.assistant.completion import ToolCall
 from frostdesk.assistant.prompt import Situation, describe_lesson
-from frostdesk.assistant.tools import PROPOSE_BOOKING
+from frostdesk.assistant.tools import ASK_INSTRUCTOR, PROPOSE_BOOKING
 from frostdesk.events import Lesson
 from frostdesk.intent import find_lesson
 from frostdesk.lessons import LessonRefusedError, LessonRequest, propose_lesson
-from frostdesk.wording.lines import LessonState, lesson_line, refusal_line
+from frostdesk.wording.lines import LessonState, handover_reply, lesson_line, refusal_line
 
 MOST_LESSONS = 10
 """Lessons that one reply may propose: a week's course and some more."""
+
+LONGEST_REASON = 300
+"""Characters of a reason that the instructor reads at a glance."""
 
 
 class Proposals:
     """The lessons accepted so far, and those refused or found to be there already.
 
     `accepted` are new and in the order of their asking; none overlaps another or a taken slot.
+    `handover` is why the customer needs a person, if the model says so.
     """
 
     def __init__(self, situation: Situation) -> None:
         self.accepted: list[Lesson] = []
+        self.handover: str | None = None
         self._situation = situation
         self._known = [b for b in situation.bookings if b[1] in ("pending", "confirmed")]
         self._restated: dict[Lesson, LessonState] = {}
@@ -29,8 +34,12 @@ class Proposals:
 
     def answer(self, call: ToolCall) -> str:
         """Carry out a tool call. Returns its result in words for the model, whatever was called."""
+        if call.name == ASK_INSTRUCTOR:
+            return self._hand_over((call.arguments or {}).get("reason"))
         if call.name != PROPOSE_BOOKING:
-            return f"There is no tool {call.name:.40}; there is {PROPOSE_BOOKING}."
+            return (
+                f"There is no tool {call.name:.40}; there are {PROPOSE_BOOKING}, {ASK_INSTRUCTOR}."
+            )
         if call.arguments is None:
             return "No lesson has been put down: the arguments are no JSON object. Call again."
         return self._propose(
@@ -56,7 +65,13 @@ class Proposals:
         lines += [lesson_line(lesson, state, language) for lesson, state in self._restated.items()]
         if self._refused and not self.accepted:
             lines.append(refusal_line(self._refused, language))
+        if self.handover:
+            lines.append(handover_reply(language))
         return lines
+
+    def _hand_over(self, reason: object) -> str:
+        self.handover = str(reason or "").strip()[:LONGEST_REASON] or "no reason given"
+        return "The instructor will write in person. The customer is told so by code; be brief."
 
     def _propose(self, request: LessonRequest) -> str:
         try:

@@ -27,12 +27,15 @@ _log = structlog.get_logger(__name__)
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A text for the customer, the lessons that it proposes, and what it took to make.
 
+    `handover` is why the customer needs a person, or absent.
+
     `model` is absent where code wrote all of the text. `prompt_hash` is that of the first call's
     messages, `seconds` the wall-clock time with all waits, `attempts` the number of requests.
     """
 
     text: str
     lessons: tuple[Lesson, ...]
+    handover: str | None = None
     language: str
     model: str | None
     prompt_hash: str
@@ -65,6 +68,7 @@ async def draft_reply(model: Model, situation: Situation, *, wait_initial: float
             "\n".join(proposals.lines(language)),
         ),
         lessons=tuple(proposals.accepted),
+        handover=proposals.handover,
         language=language,
         model=model.name,
         prompt_hash=prompt_hash(messages),

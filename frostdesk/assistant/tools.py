@@ -1,10 +1,11 @@
-"""The one tool that the model is offered."""
+"""The tools that the model is offered."""
 
 from __future__ import annotations
 
 from typing import Any
 
 PROPOSE_BOOKING = "propose_booking"
+ASK_INSTRUCTOR = "ask_instructor"
 
 TOOLS: list[dict[str, Any]] = [
     {
@@ -39,5 +40,26 @@ TOOLS: list[dict[str, Any]] = [
                 "additionalProperties": False,
             },
         },
-    }
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": ASK_INSTRUCTOR,
+            "description": (
+                "Hand the conversation over to the instructor in person. Call it when the customer"
+                " asks for a person, is hurt or in danger, or complains."
+            ),
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "reason": {
+                        "type": "string",
+                        "description": "Why, in a few words for the instructor",
+                    },
+                },
+                "required": ["reason"],
+                "additionalProperties": False,
+            },
+        },
+    },
 ]

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from frostdesk.cli import desk, doctor, log, operations, play
+from frostdesk.cli import desk, doctor, log, operations, play, rebuild
 from frostdesk.errors import ConfigurationError, FrostDeskError
 
 CONFIGURATION = 2
@@ -22,7 +22,7 @@ def cli() -> None:
     """
 
 
-for module in (play, operations, doctor, desk, log):
+for module in (play, operations, doctor, desk, log, rebuild):
     for command in module.COMMANDS:
         cli.add_command(command)
 

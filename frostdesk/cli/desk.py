@@ -102,6 +102,53 @@ def retry(conversation_id: UUID) -> None:
     click.echo("It is tried again.")
 
 
+@click.command()
+@click.argument("conversation_id", metavar="ID", type=UUID)
+@click.argument("text")
+def write(conversation_id: UUID, text: str) -> None:
+    """Write to the customer of a conversation yourself."""
+
+    async def main(pool: Pool, store: EventStore) -> list[Job]:
+        from uuid import uuid4
+
+        from frostdesk import takeover
+
+        _, jobs = await takeover.write(pool, store, conversation_id, text=text, key=uuid4().hex)
+        return jobs
+
+    run(_order(settings_for(), main))
+    click.echo("It is on its way.")
+
+
+@click.command()
+@click.argument("conversation_id", metavar="ID", type=UUID)
+def pause(conversation_id: UUID) -> None:
+    """Keep the assistant from answering in a conversation."""
+
+    async def main(pool: Pool, store: EventStore) -> list[Job]:
+        from frostdesk import takeover
+
+        await takeover.pause(pool, store, conversation_id)
+        return []
+
+    run(_order(settings_for(), main))
+    click.echo("The assistant is paused here.")
+
+
+@click.command()
+@click.argument("conversation_id", metavar="ID", type=UUID)
+def resume(conversation_id: UUID) -> None:
+    """Let the assistant answer in a conversation again."""
+
+    async def main(pool: Pool, store: EventStore) -> list[Job]:
+        from frostdesk import takeover
+
+        return await takeover.resume(pool, store, conversation_id)
+
+    run(_order(settings_for(), main))
+    click.echo("The assistant answers here again.")
+
+
 def _decide(booking_id: UUID, command: Command, *, as_json: bool) -> None:
     decided: list[Booking] = []
 
@@ -184,4 +231,4 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "·" for c in text)
 
 
-COMMANDS = (conversations, bookings, confirm, cancel, retry)
+COMMANDS = (conversations, bookings, confirm, cancel, retry, write, pause, resume)

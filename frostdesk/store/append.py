@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from frostdesk.errors import VersionConflictError
-from frostdesk.events import CUSTOMER_WORDS, Event, Sender, conversation_id_for
+from frostdesk.events import Event, Sender, conversation_id_for
 from frostdesk.store.database import LOST, Connection, Pool
 from projections import project
 
@@ -36,23 +36,46 @@ APPEND = r"""
 WITH input AS (
     SELECT *
       FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-                  $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[], $12::text[])
+                  $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[], $12::text[],
+                  $13::smallint[])
            WITH ORDINALITY
         AS input (unit, id, type, data, actor, causation_id, correlation_id, conversation_id,
-                  phone_number_id, identities, after_version, minding, place)
+                  phone_number_id, identities, after_version, minding, schema_version, place)
 ),
-placed AS (
-    SELECT unit, id, type, data, actor, causation_id, correlation_id, after_version, minding, place,
+found AS (
+    SELECT input.*,
            coalesce(
                (SELECT i.conversation_id
                   FROM unnest(string_to_array(input.identities, E'\x1f')) WITH ORDINALITY
-                    AS known (identity, place)
-                  JOIN identities i ON i.phone_number_id = input.phone_number_id
-                                   AND i.identity = known.identity
-                 ORDER BY known.place LIMIT 1),
-               input.conversation_id) AS conversation_id,
-           EXISTS (SELECT FROM events e WHERE e.id = input.id) AS known
+                    AS named (identity, place)
+                 -- The LIMIT keeps the planner from reading every identity of the number.
+                 CROSS JOIN LATERAL (SELECT conversation_id FROM identities
+                                      WHERE phone_number_id = input.phone_number_id
+                                        AND identity = named.identity LIMIT 1) AS i
+                 ORDER BY named.place LIMIT 1),
+               input.conversation_id) AS stream,
+           -- In the log before, or about a message of a customer who has been forgotten since.
+           EXISTS (SELECT FROM events e WHERE e.id = input.id)
+           OR identities IS NOT NULL AND EXISTS (
+               SELECT FROM messages m
+                 JOIN events e ON e.conversation_id = m.conversation_id
+                              AND e.type = 'CustomerForgotten'
+                WHERE m.id = coalesce((input.data::jsonb ->> 'message_id')::uuid, input.id))
+           AS known
       FROM input
+),
+-- A forgotten customer's stream has ended, but for decisions about its lessons. Whoever writes anew
+-- begins another one, named by the message that it begins with: nothing ties it to the first.
+placed AS (
+    SELECT f.unit, f.id, f.type, f.data, f.actor, f.causation_id, f.correlation_id, f.after_version,
+           f.minding, f.schema_version, f.place,
+           CASE WHEN e.id IS NOT NULL AND identities IS NOT NULL AND NOT known
+                THEN first_value(f.id) OVER (PARTITION BY stream, known ORDER BY f.place)
+                ELSE stream END AS conversation_id,
+           known OR (e.id IS NOT NULL AND identities IS NULL
+                     AND f.type NOT IN ('BookingConfirmed', 'BookingCancelled')) AS known
+      FROM found f
+      LEFT JOIN events e ON e.conversation_id = f.stream AND e.type = 'CustomerForgotten'
 ),
 refused AS (
     SELECT DISTINCT unit
@@ -68,12 +91,12 @@ fresh AS (
      WHERE NOT known AND unit NOT IN (SELECT unit FROM refused)
 ),
 inserted AS (
-    INSERT INTO events (id, conversation_id, version, type, data, actor, causation_id,
-                        correlation_id)
+    INSERT INTO events (id, conversation_id, version, type, schema_version, data, actor,
+                        causation_id, correlation_id)
     SELECT id, conversation_id,
            step + coalesce((SELECT max(e.version) FROM events e
                              WHERE e.conversation_id = fresh.conversation_id), 0),
-           type, data::jsonb, actor, causation_id, correlation_id
+           type, schema_version, data::jsonb, actor, causation_id, correlation_id
       FROM fresh
      ORDER BY place
     RETURNING id, position, version
@@ -106,13 +129,11 @@ class Expected(msgspec.Struct, frozen=True):
     minding: tuple[str, ...] | None = None
 
 
-def expect_customer_silent_since(version: int) -> Expected:
-    """The customer has not written, edited or deleted anything since `version`."""
-    return Expected(version, CUSTOMER_WORDS)
-
-
 class Appended(msgspec.Struct, frozen=True):
-    """Where an event stands. `position` and `version` are absent if it was in the log before."""
+    """Where an event stands. `position` and `version` are absent if it was in the log before.
+
+    They are absent, too, if it is about a forgotten customer, of whom nothing more is kept.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -135,15 +156,32 @@ class _Unit(msgspec.Struct, eq=False):
 
     @property
     def names(self) -> set[object]:
-        """What two units of one batch must not both name."""
+        """What two units of one batch must not both name.
+
+        Two names for one person may be first seen together here, so whoever is called by either
+        has to wait until the table of identities knows.
+        """
         names: set[object] = {e.id for e in self.events}
-        for new in self.events:
-            sender: Sender | None = getattr(new.event, "sender", None)
-            if sender is not None and len(sender.identities) > 1:
+        for sender in self.senders:
+            if len(sender.identities) > 1:
                 names.update((sender.phone_number_id, i) for i in sender.identities)
         if self.expected is not None:
             names.add(self.conversation_id)
         return names
+
+    @property
+    def touched(self) -> set[object]:
+        """What it names, and what it is harmless to name twice unless somebody `names` it."""
+        touched = self.names | ({self.conversation_id} - {None})
+        for sender in self.senders:
+            touched.update((sender.phone_number_id, i) for i in sender.identities)
+        return touched
+
+    @property
+    def senders(self) -> list[Sender]:
+        """Who wrote these events, as far as a customer did."""
+        found = (getattr(new.event, "sender", None) for new in self.events)
+        return [sender for sender in found if sender is not None]
 
 
 class EventStore:
@@ -203,18 +241,21 @@ class EventStore:
         """As many waiting units as fit together, those that expect something first."""
         batch: list[_Unit] = []
         left: list[_Unit] = []
+        # Those left behind count too: what comes after them must not overtake them.
         named: set[object] = set()
+        touched: set[object] = set()
         size = 0
         for unit in self._waiting:
             if unit.done.cancelled():
                 continue
-            names = unit.names
-            if size >= BATCH_EVENTS or not named.isdisjoint(names):
+            clashes = not (named.isdisjoint(unit.touched) and touched.isdisjoint(unit.names))
+            if size >= BATCH_EVENTS or clashes:
                 left.append(unit)
-                continue
-            batch.append(unit)
-            named |= names
-            size += len(unit.events)
+            else:
+                batch.append(unit)
+                size += len(unit.events)
+            named |= unit.names
+            touched |= unit.touched
         self._waiting = left
         return sorted(batch, key=lambda unit: unit.expected is None)
 
@@ -288,6 +329,7 @@ def _rows(batch: Sequence[_Unit]) -> list[tuple[object, ...]]:
             *_whereabouts(unit, new),
             unit.expected and unit.expected.version,
             unit.expected and unit.expected.minding and " ".join(unit.expected.minding),
+            new.event.schema_version,
         )
         for number, unit in enumerate(batch)
         for new in unit.events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +13,14 @@ import msgspec
 
 from frostdesk.errors import NotFoundError, RefusedError
 from frostdesk.store.database import Connection, Pool
-from frostdesk.store.rows import Booking, Conversation, LoggedEvent, Message, Page
+from frostdesk.store.rows import (
+    Booking,
+    Conversation,
+    LoggedEvent,
+    Message,
+    NamedBooking,
+    Page,
+)
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -36,10 +43,14 @@ SELECT position, id, conversation_id, version, type, data, recorded_at, schema_v
 """
 
 
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+"""A number that PostgreSQL can compare with a version."""
+
+
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """The place of a row in a list: the time or the number that orders it, then its id."""
 
-    at: datetime | int
+    at: datetime | Number
     id: UUID
 
 
@@ -107,6 +118,31 @@ async def list_messages(
         place.at if place else None,
     )
     return _page(rows, Message, limit, at="version")
+
+
+async def get_message(pool: Pool, message_id: UUID) -> Message:
+    """One message.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    row = await pool.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
+    if row is None:
+        raise NotFoundError(f"There is no message {message_id}.")
+    return _struct(row, Message)
+
+
+async def lessons_between(pool: Pool, start: datetime, end: datetime) -> list[NamedBooking]:
+    """Lessons that are not cancelled and begin between two instants, in order."""
+    rows = await pool.fetch(
+        "SELECT b.*, coalesce(c.name, c.username, c.wa_id, c.user_id) AS name"
+        "  FROM bookings b JOIN conversations c ON c.id = b.conversation_id"
+        " WHERE b.status IN ('pending', 'confirmed') AND b.starts_at BETWEEN $1 AND $2"
+        " ORDER BY b.starts_at, b.id",
+        start,
+        end,
+    )
+    return [_struct(row, NamedBooking) for row in rows]
 
 
 async def list_bookings(

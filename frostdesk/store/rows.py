@@ -12,7 +12,9 @@ import msgspec
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """One customer at one business number.
 
-    `waiting` messages have no answer yet, `failed` ones wait for the instructor's retry.
+    `waiting` messages have no answer yet, `failed` ones wait for the instructor's retry. The
+    assistant does not answer where it is `paused` by the instructor or `stopped` by the customer;
+    `handed_over` is why the customer waits for a person.
     """
 
     id: UUID
@@ -25,6 +27,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     last_message_at: datetime
     customer_at: datetime
     customer_version: int
+    paused: bool
+    stopped: bool
+    handed_over: str | None
     waiting: int
     failed: int
 
@@ -35,6 +40,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     conversation_id: UUID
     role: str
+    author: str
     content: str
     created_at: datetime
     version: int
@@ -65,6 +71,17 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: datetime
     status: str
     created_at: datetime
+
+
+class NamedBooking(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson in the calendar: when (instants), how it stands, and with whom."""
+
+    id: UUID
+    created_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    status: str
+    name: str | None
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):

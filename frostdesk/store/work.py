@@ -25,7 +25,7 @@ VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
  WHERE c.until < clock_timestamp()
-RETURNING attempts
+RETURNING attempts, clock_timestamp() AS at
 """
 
 # A claim that a crash of the database has wiped out is made again.
@@ -59,20 +59,28 @@ LOAD = """
 SELECT json_build_object(
     'conversation_id', c.id, 'phone_number_id', c.phone_number_id, 'wa_id', c.wa_id,
     'user_id', c.user_id, 'customer_at', c.customer_at, 'customer_version', c.customer_version,
+    'paused', c.paused, 'stopped', c.stopped,
     'now', clock_timestamp(),
     'version', (SELECT max(version) FROM events WHERE conversation_id = c.id),
     'disclosed', EXISTS (SELECT FROM messages WHERE conversation_id = c.id AND disclosure
                             AND sent_at IS NOT NULL),
     'history', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
-                  FROM (SELECT role, content AS text, version,
+                  FROM (SELECT role, author, content AS text, version,
                                CASE role WHEN 'user' THEN sent_at ELSE created_at END AS at
                           FROM messages
                          WHERE conversation_id = c.id
                            AND NOT (role = 'assistant' AND status = 'failed')
                          ORDER BY version DESC LIMIT 10) m),
     'unfinished', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
-                     FROM (SELECT id, role, status, content AS text, version, step_at,
-                                  disclosure
+                     FROM (SELECT id, role, status, content AS text, step_at, whatsapp_id,
+                                  version,
+                                  role = 'assistant' AND EXISTS (
+                                      SELECT FROM events e
+                                        JOIN bookings b
+                                          ON b.id = (e.data ->> 'booking_id')::uuid
+                                       WHERE e.id = messages.id AND e.type = 'ReplyGenerated'
+                                         AND b.decision_id <> (e.data ->> 'about')::uuid
+                                  ) AS overtaken
                              FROM messages
                             WHERE conversation_id = c.id
                               AND status IN ('waiting', 'pending', 'unsettled', 'repeated')) m),
@@ -84,7 +92,10 @@ SELECT json_build_object(
                                     'duration', duration, 'timezone', timezone,
                                     'starts_at', starts_at, 'ends_at', ends_at) AS lesson
                            FROM bookings
-                          WHERE conversation_id = c.id ORDER BY created_at DESC LIMIT 20) b),
+                          WHERE conversation_id = c.id
+                          ORDER BY (decision_id IS DISTINCT FROM announced_id) DESC,
+                                   created_at DESC
+                          LIMIT 20) b),
     'taken', (SELECT coalesce(json_agg(json_build_object('date', date, 'time', "time",
                                     'duration', duration, 'timezone', timezone,
                                     'starts_at', starts_at, 'ends_at', ends_at)
@@ -113,10 +124,21 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
 """
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """A conversation taken at a time, by the database's clock.
+
+    It is the second attempt or later if the holders before have vanished without releasing.
+    """
+
+    attempts: int
+    at: datetime
+
+
 class HistoryRow(msgspec.Struct, frozen=True):
     """One of the last ten messages. `at` is when the customer wrote it or when we made it."""
 
     role: Literal["user", "assistant"]
+    author: Literal["customer", "assistant", "instructor"]
     text: str
     version: int
     at: datetime
@@ -125,16 +147,17 @@ class HistoryRow(msgspec.Struct, frozen=True):
 class Unfinished(msgspec.Struct, frozen=True):
     """A message that is not done: a customer's without an answer, or ours without an outcome.
 
-    `step_at` is when it came to its present status.
+    `step_at` is when it came to its present status; `overtaken` says that it tells of a decision
+    about a lesson after which there was another.
     """
 
     id: UUID
     role: str
     status: str
     text: str
-    version: int
     step_at: datetime
-    disclosure: bool
+    whatsapp_id: str | None
+    overtaken: bool = False
 
 
 class WorkBooking(msgspec.Struct, frozen=True):
@@ -161,6 +184,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None
     customer_at: datetime
     customer_version: int
+    paused: bool
+    stopped: bool
     now: datetime
     version: int
     disclosed: bool
@@ -175,13 +200,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(m for m in self.unfinished if m.status == "waiting")
 
 
-async def claim(pool: Pool, conversation_id: UUID, *, holder: UUID) -> int | None:
-    """Take the conversation. Returns which attempt this is, or None if another worker has it.
-
-    It is the second attempt or later if the holders before have vanished without releasing.
-    """
-    attempts: int | None = await pool.fetchval(CLAIM, conversation_id, holder)
-    return attempts
+async def claim(pool: Pool, conversation_id: UUID, *, holder: UUID) -> Claim | None:
+    """Take the conversation, or return None if another worker has it."""
+    row = await pool.fetchrow(CLAIM, conversation_id, holder)
+    return None if row is None else Claim(row["attempts"], row["at"])
 
 
 async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> None:

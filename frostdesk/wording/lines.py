@@ -1,7 +1,7 @@
 """The lines that code writes to the customer, so that no model can get a fact of them wrong."""
 
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Sentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notice_cancelled: str
     noted: str
     ask: str
+    stopped: str
+    handed_over: str
 
 
 @cache
@@ -97,6 +99,7 @@ def weekday_name(date: date, language: str = "en") -> str:
     return format_date(date, "EEEE", locale=_known(language))
 
 
+@lru_cache(maxsize=512)
 def prompt_date(date: date) -> str:
     """The date as prompts give it, such as "Friday 2027-01-15"."""
     return f"{weekday_name(date)} {date.isoformat()}"
@@ -104,3 +107,13 @@ def prompt_date(date: date) -> str:
 
 def _day(date: date, language: str) -> str:
     return format_date(date, _in(language).date_format, locale=_known(language))
+
+
+def stop_confirmation(language: str) -> str:
+    """Tells that no automatic message follows, and how to get answers again."""
+    return _in(language).stopped
+
+
+def handover_reply(language: str) -> str:
+    """Tells that a person will answer, where the model gave no words of its own."""
+    return _in(language).handed_over

@@ -10,13 +10,14 @@ from frostdesk.bookings import BOOKING_TYPES
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyGenerated, derive_id
 from frostdesk.store.append import Expected, NewEvent
-from frostdesk.store.work import Work, WorkBooking
+from frostdesk.store.work import Unfinished, Work, WorkBooking
 from frostdesk.worker.answering import situation_of
 from frostdesk.worker.context import Context
+from frostdesk.worker.steps import just_made
 
 
-async def announce(context: Context, work: Work, booking: WorkBooking) -> UUID | None:
-    """Write to the customer what was decided. Returns the notice's id, or None if it is void.
+async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfinished | None:
+    """Write to the customer what was decided. Returns the notice, or None if it is void.
 
     It is void if a booking of the conversation was decided upon meanwhile: a late word that a
     lesson is confirmed, after its cancellation, would be a lie.
@@ -53,4 +54,4 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> UUID |
         )
     except VersionConflictError:
         return None
-    return notice.id if appended.is_new else None
+    return just_made(work, notice.id, draft.text) if appended.is_new else None

@@ -9,28 +9,44 @@ import structlog
 from frostdesk.assistant.prompt import HistoryEntry, Situation
 from frostdesk.assistant.reply import Draft, draft_reply
 from frostdesk.errors import GiveUpError, TryAgainError, VersionConflictError
-from frostdesk.events import BookingProposed, ReplyFailed, ReplyGenerated, derive_id
+from frostdesk.events import (
+    CUSTOMER_WORDS,
+    BookingProposed,
+    HandedOver,
+    ReplyFailed,
+    ReplyGenerated,
+    derive_id,
+)
 from frostdesk.retry import attempts_made
-from frostdesk.store.append import NewEvent, expect_customer_silent_since
-from frostdesk.store.work import Work
+from frostdesk.store.append import Expected, NewEvent
+from frostdesk.store.work import Unfinished, Work
 from frostdesk.worker.context import Context
+from frostdesk.worker.steps import just_made
+from frostdesk.worker.typing import shown_as_typing
 
 DROPPED_AT_MOST = 2
 """A customer who never stops writing is answered all the same: the third answer goes out."""
 
+TAKEN_OVER = ("ReplyGenerated", "InstructorWrote", "AssistantPaused", "AutomationStopped")
+"""What makes any answer stale: somebody else has answered, or nobody should by itself."""
+
+STALE = (*CUSTOMER_WORDS, *TAKEN_OVER)
+
 log = structlog.get_logger(__name__)
 
 
-async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
-    """Answer everything that waits. Returns the reply's id, or None if there is none to send.
+async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | None:
+    """Answer everything that waits, or record that it cannot be answered. Returns the new reply.
 
     Raises:
         VersionConflictError: the customer's words have changed meanwhile, and the answer was
-            dropped. It does not happen once `dropped` answers are enough.
+            dropped; or somebody has taken over meanwhile. The customer's words alone do it no
+            longer once `dropped` answers are enough.
     """
     answers = tuple(message.id for message in work.waiting)
     try:
-        draft = await draft_reply(context.model, situation_of(context, work))
+        async with shown_as_typing(context, work):
+            draft = await draft_reply(context.model, situation_of(context, work))
     except (TryAgainError, GiveUpError) as error:
         failure = ReplyFailed(
             stage="model", reason=str(error), attempts=attempts_made(error), answers=answers
@@ -38,19 +54,17 @@ async def answer(context: Context, work: Work, *, dropped: int) -> UUID | None:
         await fail(context, work, failure)
         return None
     reply_id = derive_id("reply", answers[-1])
-    expected = (
-        expect_customer_silent_since(work.customer_version) if dropped < DROPPED_AT_MOST else None
-    )
+    stale_by = STALE if dropped < DROPPED_AT_MOST else TAKEN_OVER
     try:
         appended = await context.append(
             _events(draft, work, reply_id, answers),
             conversation_id=work.conversation_id,
-            expected=expected,
+            expected=Expected(work.version, stale_by),
         )
     except VersionConflictError:
-        log.info("the customer wrote meanwhile, the answer is dropped", dropped=dropped + 1)
+        log.info("the conversation has moved on, the answer is dropped", dropped=dropped + 1)
         raise
-    return reply_id if appended[0].is_new else None
+    return just_made(work, reply_id, draft.text) if appended[0].is_new else None
 
 
 async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
@@ -72,7 +86,7 @@ def situation_of(context: Context, work: Work) -> Situation:
         history=tuple(
             HistoryEntry(
                 role=entry.role,
-                author="customer" if entry.role == "user" else "assistant",
+                author=entry.author,
                 text=entry.text,
                 at=entry.at,
             )
@@ -116,4 +130,19 @@ def _events(draft: Draft, work: Work, reply_id: UUID, answers: tuple[UUID, ...])
         )
         for number, lesson in enumerate(draft.lessons, start=1)
     ]
-    return [reply, *proposals]
+    return [reply, *proposals, *_handover(draft, reply_id, answers)]
+
+
+def _handover(draft: Draft, reply_id: UUID, answers: tuple[UUID, ...]) -> list[NewEvent]:
+    if draft.handover is None:
+        return []
+    event = HandedOver(reason=draft.handover, reply_id=reply_id)
+    return [
+        NewEvent(
+            id=derive_id("handover", reply_id),
+            event=event,
+            actor="assistant",
+            causation_id=reply_id,
+            correlation_id=answers[0],
+        )
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -12,11 +13,23 @@ import structlog
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Work, abandon, claim, load, release
-from frostdesk.worker import answering, sending
+from frostdesk.store.work import Unfinished, Work, abandon, claim, load, release
+from frostdesk.worker import answering, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context
-from frostdesk.worker.steps import Announce, Answer, GiveUpSending, Send, Step, next_step, not_due
+from frostdesk.worker.steps import (
+    Announce,
+    Answer,
+    GiveUpSending,
+    Resume,
+    Send,
+    Step,
+    Stop,
+    Withhold,
+    made_since,
+    next_step,
+    not_due,
+)
 
 ATTEMPTS = 3
 """Work over which so many workers have vanished is set aside."""
@@ -29,54 +42,63 @@ async def attend(context: Context, conversation_id: UUID, *, unsent: Iterable[UU
 
     `unsent` are replies of which the caller knows that they have not left yet.
     """
-    attempts = await claim(context.pool, conversation_id, holder=context.holder)
-    if attempts is None:
+    mine = await claim(context.pool, conversation_id, holder=context.holder)
+    if mine is None:
         return
     token = object()
     context.held[token] = conversation_id
     try:
         with structlog.contextvars.bound_contextvars(conversation_id=str(conversation_id)):
-            if attempts > ATTEMPTS:
+            if mine.attempts > ATTEMPTS:
                 reason = f"{ATTEMPTS} workers ended while they worked on it"
                 await _set_aside(context, conversation_id, reason)
-            certain = set(unsent) if attempts == 1 else set()
-            await _work_through(context, conversation_id, certain)
+            certain = unsent if mine.attempts == 1 else ()
+            await _work_through(context, token, since=mine.at, unsent=frozenset(certain))
     except BaseException:
-        await _abandon(context, conversation_id)
+        await _abandon(context, token, conversation_id)
         raise
     finally:
-        del context.held[token]
+        context.held.pop(token, None)
 
 
-async def _work_through(context: Context, conversation_id: UUID, unsent: set[UUID]) -> None:
+async def _work_through(
+    context: Context, token: object, *, since: datetime, unsent: frozenset[UUID]
+) -> None:
     """One step after the other, each from the state that the last one left."""
+    conversation_id = context.held[token]
     dropped = 0
     while work := await load(context.pool, conversation_id):
-        step = next_step(work, unsent=unsent)
-        if step is None:
-            leaving = not_due(work, unsent=unsent)
-            if await release(context.pool, conversation_id, holder=context.holder, leaving=leaving):
-                return
-            continue
+        certain = unsent | made_since(work, since)
+        step = next_step(work, unsent=certain)
         try:
-            made = await _take(context, work, step, dropped)
+            await _carry_out(context, work, step, dropped=dropped)
             dropped = 0
         except VersionConflictError:
-            made, dropped = None, dropped + 1
-        except LOST:
-            raise
-        except Exception as error:
-            log.exception("a step failed unexpectedly", step=type(step).__name__)
-            await _set_aside(context, conversation_id, f"unexpected {type(error).__name__}")
-            raise
-        if made:
-            unsent.add(made)
+            dropped += 1
+            continue
         if isinstance(step, Send):
-            unsent.discard(step.reply.id)
+            unsent -= {step.reply.id}
+        leaving = not_due(work, unsent=certain)
+        if await _let_go(context, token, leaving):
+            return
 
 
-async def _take(context: Context, work: Work, step: Step, dropped: int) -> UUID | None:
-    """Take one step. Returns the reply that it made, if it made one."""
+async def _carry_out(context: Context, work: Work, step: Step | None, *, dropped: int) -> None:
+    """Take a step, and send at once what it has made. What fails unforeseen is left to a person."""
+    try:
+        reply = await _take(context, work, step, dropped)
+        if reply is not None:
+            await sending.send(context, work, reply, repeat=False)
+    except (VersionConflictError, *LOST):
+        raise
+    except Exception as error:
+        log.exception("a step failed unexpectedly", step=type(step).__name__)
+        await _set_aside(context, work.conversation_id, f"unexpected {type(error).__name__}")
+        raise
+
+
+async def _take(context: Context, work: Work, step: Step | None, dropped: int) -> Unfinished | None:
+    """Take one step. Returns the reply that it made, which nobody has sent yet."""
     match step:
         case Send(reply, repeat):
             await sending.send(context, work, reply, repeat=repeat)
@@ -87,6 +109,12 @@ async def _take(context: Context, work: Work, step: Step, dropped: int) -> UUID 
             return await announce(context, work, booking)
         case Answer():
             return await answering.answer(context, work, dropped=dropped)
+        case Stop(message):
+            return await silence.stop(context, work, message)
+        case Resume(message):
+            await silence.resume(context, work, message)
+        case Withhold():
+            await silence.withhold(context, work, step)
     return None
 
 
@@ -100,9 +128,20 @@ async def _set_aside(context: Context, conversation_id: UUID, reason: str) -> No
     await answering.fail(context, work, failure)
 
 
-async def _abandon(context: Context, conversation_id: UUID) -> None:
+async def _let_go(context: Context, token: object, leaving: Sequence[UUID]) -> bool:
+    """Give the conversation back, unless there is more to do; returns whether that is so."""
+    conversation_id = context.held[token]
+    await context.renew_no_longer(token)
+    if await release(context.pool, conversation_id, holder=context.holder, leaving=leaving):
+        return True
+    context.held[token] = conversation_id
+    return False
+
+
+async def _abandon(context: Context, token: object, conversation_id: UUID) -> None:
     """Let another worker take over at once; if that fails, the claim runs out by itself."""
     with contextlib.suppress(*LOST, asyncio.CancelledError):
+        await context.renew_no_longer(token)
         await asyncio.shield(
             abandon(context.pool, holder=context.holder, conversation_id=conversation_id)
         )

@@ -32,6 +32,16 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     whatsapp: WhatsApp
     holder: UUID
     held: dict[object, UUID] = msgspec.field(default_factory=dict)
+    renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+
+    async def renew_no_longer(self, token: object) -> None:
+        """Take a conversation out of `held`, to give it back.
+
+        Waits for a renewal that is under way: it would bring back the claim that is given up,
+        and the conversation would be nobody's until that runs out.
+        """
+        async with self.renewing:
+            self.held.pop(token, None)
 
     async def append(
         self,

@@ -34,8 +34,7 @@ log = structlog.get_logger(__name__)
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Answer customers until `stop` is set, however often PostgreSQL or Redis go away."""
-    redis = connect_redis(settings.redis_url)
-    async with open_context(settings) as context:
+    async with connect_redis(settings.redis_url) as redis, open_context(settings) as context:
         sweeping = asyncio.create_task(keep_sweeping(context, redis), name="sweep")
         listening = asyncio.create_task(_listen(context, redis, stop), name="listen")
         stopping = asyncio.create_task(stop.wait())
@@ -50,7 +49,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             await abandon(context.pool, holder=context.holder)
         for task in done - {stopping}:
             task.result()
-    await redis.aclose()
     log.info("worker stopped")
 
 

@@ -18,6 +18,10 @@ from frostdesk.worker.context import Context
 
 JOBS_AT_ONCE = 400
 JOB_SECONDS = 600
+LEASE_SECONDS = 30
+"""How long a job whose worker has vanished stays out of the others' sight. One that takes longer is
+looked at by another worker, finds its conversation claimed, and is left alone."""
+
 BELL_SECONDS = 1
 
 
@@ -85,28 +89,30 @@ class QueueWorker(Worker):
 
     async def _take_due(self) -> int:
         before = len(self.tasks)
-        job_ids = await self.pool.zrangebyscore(
-            QUEUE, "-inf", _now_ms(), start=0, num=self.queue_read_limit
-        )
-        await self.start_jobs([i for i in job_ids if i.decode() not in self.tasks])
+        room = max(0, self.max_jobs - before)
+        job_ids = await self.pool.zrangebyscore(QUEUE, "-inf", _now_ms(), start=0, num=room)
+        await self.start_jobs(job_ids)
         return len(self.tasks) - before
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim these jobs in one trip and run those that no other worker has or has done."""
-        wanted = [i.decode() for i in job_ids[: self.max_jobs - len(self.tasks)]]
+        """Claim these jobs in one trip and run those that no other worker has or has done.
+
+        A job's score is when it is due: what is being done is out of sight for LEASE_SECONDS.
+        """
+        wanted = [job_id for i in job_ids if (job_id := i.decode()) not in self.tasks]
         if not wanted:
             return
-        lease_ms = int(self.in_progress_timeout_s * 1000)
+        again_ms = _now_ms() + LEASE_SECONDS * 1000
         async with self.pool.pipeline(transaction=False) as pipe:
             for job_id in wanted:
-                pipe.set(in_progress_key_prefix + job_id, b"1", px=lease_ms, nx=True)
-                pipe.zscore(QUEUE, job_id)
+                pipe.set(in_progress_key_prefix + job_id, b"1", ex=LEASE_SECONDS, nx=True)
+                pipe.zadd(QUEUE, {job_id: again_ms}, xx=True, ch=True)
             answers = await pipe.execute()
-        for job_id, claimed, score in zip(wanted, answers[::2], answers[1::2], strict=True):
-            if claimed and score is None:
+        for job_id, claimed, queued in zip(wanted, answers[::2], answers[1::2], strict=True):
+            if claimed and not queued:
                 await self.pool.delete(in_progress_key_prefix + job_id)
             elif claimed:
-                self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, int(score)))
+                self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, again_ms))
 
     def _forget_done(self) -> None:
         for job_id, task in list(self.tasks.items()):

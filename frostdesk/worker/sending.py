@@ -48,6 +48,10 @@ async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool)
         reason = "outside the 24-hour window: the customer has to write first"
         await fail(context, work, reply, reason=reason, attempts=0)
         return
+    if reply.overtaken:
+        reason = "out of date: the instructor has decided anew about the lesson"
+        await fail(context, work, reply, reason=reason, attempts=0)
+        return
     if repeat and not await _record_repeat(context, work, reply):
         return
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from frostdesk.store.work import Unfinished, Work, WorkBooking
+from frostdesk.wording.optout import wants_messages_again, wants_no_messages
 
 SETTLE = timedelta(seconds=20)
 """How long a send of unknown outcome waits for a status that names it."""
@@ -39,7 +41,27 @@ class Answer(msgspec.Struct, frozen=True):
     waiting: tuple[Unfinished, ...]
 
 
-Step = Send | GiveUpSending | Announce | Answer
+class Stop(msgspec.Struct, frozen=True):
+    """Confirm that no automatic message follows, as the customer has asked by `message`."""
+
+    message: Unfinished
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Take the stop back, as the customer has asked by `message`."""
+
+    message: Unfinished
+
+
+class Withhold(msgspec.Struct, frozen=True):
+    """Put on record that nothing is said by itself: about these messages, or about a decision."""
+
+    reason: Literal["paused", "stopped"]
+    waiting: tuple[Unfinished, ...] = ()
+    booking: WorkBooking | None = None
+
+
+Step = Send | GiveUpSending | Announce | Answer | Stop | Resume | Withhold
 
 
 def next_step(work: Work, *, unsent: Collection[UUID]) -> Step | None:
@@ -50,10 +72,12 @@ def next_step(work: Work, *, unsent: Collection[UUID]) -> Step | None:
     for reply in work.unfinished:
         if reply.role == "assistant" and (step := _send(reply, work, unsent)):
             return step
+    if work.waiting and (step := _stop_or_resume(work)):
+        return step
     for booking in work.bookings:
         if booking.unannounced:
-            return Announce(booking)
-    return Answer(work.waiting) if work.waiting else None
+            return Withhold("stopped", booking=booking) if work.stopped else Announce(booking)
+    return _answer(work) if work.waiting else None
 
 
 def _send(reply: Unfinished, work: Work, unsent: Collection[UUID]) -> Step | None:
@@ -63,6 +87,45 @@ def _send(reply: Unfinished, work: Work, unsent: Collection[UUID]) -> Step | Non
     if work.now - reply.step_at < SETTLE:
         return None
     return GiveUpSending(reply) if reply.status == "repeated" else Send(reply, repeat=True)
+
+
+def _stop_or_resume(work: Work) -> Step | None:
+    """What the last such word asks for, where it is not so already."""
+    for message in reversed(work.waiting):
+        if wants_no_messages(message.text):
+            return None if work.stopped else Stop(message)
+        if work.stopped and wants_messages_again(message.text):
+            return Resume(message)
+    return None
+
+
+def _answer(work: Work) -> Step:
+    if work.stopped:
+        return Withhold("stopped", waiting=work.waiting)
+    if work.paused:
+        return Withhold("paused", waiting=work.waiting)
+    return Answer(work.waiting)
+
+
+def made_since(work: Work, claimed_at: datetime) -> frozenset[UUID]:
+    """The replies that came to wait since we claimed the conversation: nobody else sends here."""
+    return frozenset(
+        message.id
+        for message in work.unfinished
+        if message.status == "pending" and message.step_at > claimed_at
+    )
+
+
+def just_made(work: Work, reply_id: UUID, text: str) -> Unfinished:
+    """A reply that has been appended a moment ago, as `load` would give it."""
+    return Unfinished(
+        id=reply_id,
+        role="assistant",
+        status="pending",
+        text=text,
+        step_at=work.now,
+        whatsapp_id=None,
+    )
 
 
 def not_due(work: Work, *, unsent: Collection[UUID]) -> tuple[UUID, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import structlog
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
@@ -35,11 +36,20 @@ async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                await renew(context.pool, list(set(context.held.values())), holder=context.holder)
+                async with context.renewing:
+                    held = list(set(context.held.values()))
+                    await renew(context.pool, held, holder=context.holder)
                 found = await _left_behind(context, redis) if steady else []
                 steady = True
             except LOST as error:
                 log.warning("postgresql is away, no sweep", error=repr(error))
+                steady = False
+                continue
+            except asyncpg.PostgresError as error:
+                log.error(  # noqa: TRY400  # it says all; it comes again at every beat
+                    "postgresql refuses, no sweep: has `frostdesk init-db` been run?",
+                    error=repr(error),
+                )
                 steady = False
                 continue
             for conversation_id in found[: SWEPT_AT_ONCE - len(running)]:

@@ -131,7 +131,7 @@ class Api:
         self.session = session
         self.url = url
 
-    async def get(self, path: str, status: int = 200, **query: Any) -> dict[str, Any]:
+    async def get(self, path: str, status: int = 200, /, **query: Any) -> dict[str, Any]:
         """The instructor reads. Asserts the status and the kind of answer that belongs to it."""
         return await self._ask("GET", path, status, params=query)
 
@@ -179,6 +179,7 @@ class Desk(Outside):
         whatsapp = environment["FROSTDESK_WHATSAPP_API_URL"].removesuffix("/v23.0")
         super().__init__(session, model, whatsapp)
         self.pool = pool
+        self.redis_url = environment["FROSTDESK_REDIS_URL"]
         self.api = Api(session, f"http://127.0.0.1:{environment['FROSTDESK_PORT']}")
 
     async def events(self, *types: str) -> list[dict[str, Any]]:
@@ -187,7 +188,9 @@ class Desk(Outside):
             "SELECT id, type, data FROM events WHERE type = ANY ($1) OR $1 = '{}' ORDER BY position",
             list(types),
         )
-        return [{**json.loads(r["data"]), "type": r["type"], "event_id": str(r["id"])} for r in rows]
+        return [
+            {**json.loads(r["data"]), "type": r["type"], "event_id": str(r["id"])} for r in rows
+        ]
 
     async def has_events(self, event_type: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until there are so many events of a type; gives them."""
@@ -271,5 +274,3 @@ async def running_outside(environment: Mapping[str, str], pool: Pool) -> AsyncIt
     """The outside world and a view into the database; the service is started by the test."""
     async with aiohttp.ClientSession() as session:
         yield Desk(session, environment, pool)
-
-

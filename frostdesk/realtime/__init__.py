@@ -1,0 +1,1 @@
+"""Supabase's Realtime protocol, served by FrostDesk itself: committed changes to subscribers."""

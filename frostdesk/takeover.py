@@ -1,0 +1,89 @@
+"""The instructor takes part in a conversation: writes, pauses the assistant, lets it go on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from frostdesk.doorbell import Job, generate_reply_job, send_reply_job
+from frostdesk.errors import RefusedError
+from frostdesk.events import AssistantPaused, AssistantResumed, InstructorWrote, derive_id
+from frostdesk.store.append import EventStore, NewEvent
+from frostdesk.store.database import Pool
+from frostdesk.store.reading import get_conversation
+
+LONGEST_TEXT = 12_000
+"""Characters; WhatsApp takes 4,096 a message, and the sender splits."""
+
+UNANSWERED = """
+SELECT id FROM messages
+ WHERE conversation_id = $1 AND status = ANY ($2::text[]) AND role = 'user'
+ ORDER BY version
+"""
+
+HEAD = "SELECT max(version) FROM events WHERE conversation_id = $1"
+
+
+async def write(
+    pool: Pool, store: EventStore, conversation_id: UUID, *, text: str, key: str
+) -> tuple[UUID, list[Job]]:
+    """Write to the customer. Returns the message's id, and the job that sends it.
+
+    Whatever has no answer yet counts as answered by it. Repeating it with the same idempotency
+    `key` writes nothing more.
+
+    Raises:
+        NotFoundError: there is no such conversation.
+        RefusedError: there is no text, or too much of it.
+    """
+    clean = text.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+    clean = clean.encode(errors="replace").decode()
+    if not 0 < len(clean) <= LONGEST_TEXT:
+        raise RefusedError(f"`text` has to hold 1 to {LONGEST_TEXT:,} characters.")
+    await get_conversation(pool, conversation_id)
+    rows = await pool.fetch(UNANSWERED, conversation_id, ["waiting", "held", "failed"])
+    message_id = derive_id("instructor", conversation_id, key)
+    event = InstructorWrote(text=clean, answers=tuple(row["id"] for row in rows))
+    await _append(store, conversation_id, message_id, event)
+    return message_id, [send_reply_job(conversation_id, message_id, message_id)]
+
+
+async def pause(pool: Pool, store: EventStore, conversation_id: UUID) -> None:
+    """Keep the assistant from answering in this conversation. Repeating it changes nothing.
+
+    Raises:
+        NotFoundError: there is no such conversation.
+    """
+    conversation = await get_conversation(pool, conversation_id)
+    if not conversation.paused:
+        head = await pool.fetchval(HEAD, conversation_id)
+        event_id = derive_id("paused", conversation_id, head)
+        await _append(store, conversation_id, event_id, AssistantPaused())
+
+
+async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[Job]:
+    """Let the assistant answer again, beginning with what was withheld meanwhile.
+
+    Repeating it changes nothing. Returns the job that answers.
+
+    Raises:
+        NotFoundError: there is no such conversation.
+    """
+    conversation = await get_conversation(pool, conversation_id)
+    if not conversation.paused:
+        return []
+    head = await pool.fetchval(HEAD, conversation_id)
+    rows = await pool.fetch(UNANSWERED, conversation_id, ["held"])
+    answers = tuple(row["id"] for row in rows)
+    event_id = derive_id("resumed by the instructor", conversation_id, head)
+    await _append(store, conversation_id, event_id, AssistantResumed(answers=answers))
+    return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
+
+
+async def _append(
+    store: EventStore,
+    conversation_id: UUID,
+    event_id: UUID,
+    event: InstructorWrote | AssistantPaused | AssistantResumed,
+) -> None:
+    new = NewEvent(id=event_id, event=event, actor="instructor", correlation_id=event_id)
+    await store.append([new], conversation_id=conversation_id)

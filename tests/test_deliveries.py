@@ -1,0 +1,135 @@
+"""What WhatsApp's statuses say about our replies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from frostdesk.deliveries import Reply, facts_of, record_statuses
+from frostdesk.events import ReplyPartSent, SendUncertain
+from frostdesk.store.append import EventStore, NewEvent
+from frostdesk.store.database import Pool
+from frostdesk.whatsapp.webhook import StatusUpdate
+from tests.factories import generated, new, received, sent
+from tests.support.secrets import PHONE_NUMBER_ID
+
+LONG = "Fresh snow on every slope. " * 200
+
+
+@pytest.fixture
+async def store(pool: Pool) -> AsyncIterator[EventStore]:
+    """A store on this test's database."""
+    async with EventStore(pool) as store:
+        yield store
+
+
+def said(status: str = "delivered", whatsapp_id: str = "wamid.1", **more: Any) -> StatusUpdate:
+    """What a status says."""
+    fields: dict[str, Any] = {
+        "whatsapp_id": whatsapp_id,
+        "reply_id": None,
+        "status": status,
+        "at": datetime.now(UTC),
+        "error": None,
+        "phone_number_id": PHONE_NUMBER_ID,
+    }
+    return StatusUpdate(**fields | more)
+
+
+async def replied(store: EventStore, *events: NewEvent) -> None:
+    """A conversation with a message and these events."""
+    (appended,) = await store.append([received()])
+    await store.append(events, conversation_id=appended.conversation_id)
+
+
+async def types(pool: Pool) -> list[str]:
+    """The types of all events after the reply."""
+    rows = await pool.fetch("SELECT type FROM events WHERE version > 2 ORDER BY position")
+    return [row["type"] for row in rows]
+
+
+@pytest.mark.parametrize("status", ["pending", "unsettled", "repeated"])
+def test_a_status_is_the_missing_record(status: str) -> None:
+    """For a reply of unknown outcome, any good status means that it has been sent."""
+    reply = Reply(uuid4(), uuid4(), None, status, "Hello", [])
+    assert [type(f).__name__ for f in facts_of(reply, said("sent"))] == [
+        "ReplySent",
+        "DeliveryUpdated",
+    ]
+
+
+def test_a_failed_status_is_a_failure() -> None:
+    """`failed` with its reason is a ReplyFailed of the stage `delivery`."""
+    reply = Reply(uuid4(), uuid4(), "wamid.1", "sent", "Hello", [])
+    failure = facts_of(reply, said("failed", error="131026: Undeliverable"))[-1]
+    assert failure.stage == "delivery"  # type: ignore[attr-defined]  # a ReplyFailed
+    assert "131026" in failure.reason  # type: ignore[attr-defined]  # likewise
+
+
+async def test_a_status_by_the_replys_id_settles_it(store: EventStore, pool: Pool) -> None:
+    """`biz_opaque_callback_data` names the reply, though WhatsApp's own id is not known yet."""
+    reply = generated()
+    uncertain = new(SendUncertain(reply_id=reply.id, reason="cut off"))
+    await replied(store, reply, uncertain)
+    await record_statuses(pool, store, [said("delivered", "wamid.9", reply_id=reply.id)])
+    row = await pool.fetchrow("SELECT * FROM messages WHERE id = $1", reply.id)
+    assert row is not None
+    assert (row["status"], row["whatsapp_id"]) == ("sent", "wamid.9")
+    assert row["delivered_at"] is not None
+
+
+async def test_a_status_by_whatsapps_id_is_known(store: EventStore, pool: Pool) -> None:
+    """A status that names only WhatsApp's id finds the reply that was recorded under it."""
+    reply = generated()
+    await replied(store, reply, sent(reply, "wamid.7"))
+    await record_statuses(pool, store, [said("read", "wamid.7")])
+    assert await pool.fetchval("SELECT read_at IS NOT NULL FROM messages WHERE id = $1", reply.id)
+
+
+async def test_repeated_statuses_add_nothing(store: EventStore, pool: Pool) -> None:
+    """The same statuses again, in any order and grouping, change nothing."""
+    reply = generated()
+    await replied(store, reply)
+    statuses = [said(s, reply_id=reply.id) for s in ("sent", "delivered", "read")]
+    await record_statuses(pool, store, statuses)
+    first = await types(pool)
+    await record_statuses(pool, store, statuses[::-1])
+    for status in statuses:
+        await record_statuses(pool, store, [status])
+    assert await types(pool) == first == ["ReplySent", *["DeliveryUpdated"] * 3]
+
+
+async def test_unknown_statuses_are_ignored(store: EventStore, pool: Pool) -> None:
+    """What names nothing known leaves no trace, whatever it says."""
+    await replied(store, generated())
+    strange = [said("sent", "wamid.x", reply_id=uuid4()), said("failed"), said("levitated")]
+    await record_statuses(pool, store, strange)
+    assert await types(pool) == []
+
+
+async def test_a_customers_message_is_no_reply(store: EventStore, pool: Pool) -> None:
+    """A status that names a customer's message is not about us."""
+    message = received()
+    await store.append([message])
+    await record_statuses(pool, store, [said("sent", reply_id=message.id)])
+    assert await pool.fetchval("SELECT count(*) FROM events") == 1
+
+
+async def test_a_part_is_not_the_whole(store: EventStore, pool: Pool) -> None:
+    """Of a reply in two parts, a status of the first settles that part; that of the last, all."""
+    reply = generated(LONG)
+    part = new(ReplyPartSent(reply_id=reply.id, part=1, parts=2, whatsapp_id="wamid.1"))
+    await replied(store, reply, part)
+
+    async def state() -> str:
+        row_id: UUID = reply.id
+        return str(await pool.fetchval("SELECT status FROM messages WHERE id = $1", row_id))
+
+    await record_statuses(pool, store, [said("read", "wamid.1", reply_id=reply.id)])
+    assert await state() == "pending"
+    await record_statuses(pool, store, [said("sent", "wamid.2", reply_id=reply.id)])
+    assert await state() == "sent"
