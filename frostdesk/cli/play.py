@@ -28,11 +28,11 @@ KEPT = (
 BANNER = """
 FrostDesk runs.
 
-  The API             {url}
+  The desk            {url}/
   Instructor token    {token}
 {simulators}  Data                {data_dir}/
 
-Write as a customer, then see what was answered:
+Open the desk and the customer's phone side by side. Or write as a customer from here:
 
   curl -X POST {whatsapp}/_customers/41790000001/messages -H 'Content-Type: application/json' \\
     -d '{{"name": "Ana", "text": "Hello! A lesson on Saturday at 10 for two hours?"}}'
@@ -50,7 +50,7 @@ Ctrl-C stops all of it.
 OWN_NUMBER = """
 FrostDesk runs.
 
-  The API             {url}
+  The desk            {url}/
   Instructor token    {token}
 {simulators}  Data                {data_dir}/
 
@@ -117,7 +117,7 @@ def _banner(stack: Stack) -> str:
     if stack.model_url:
         lines += f"  Simulated model     {stack.model_url}\n"
     if stack.whatsapp_url:
-        lines += f"  Simulated WhatsApp  {stack.whatsapp_url}\n"
+        lines += f"  A customer's phone  {stack.whatsapp_url}/\n"
     return (BANNER if stack.whatsapp_url else OWN_NUMBER).format(
         url=stack.url,
         token=stack.environment["FROSTDESK_INSTRUCTOR_TOKEN"],

@@ -3,6 +3,7 @@
 It takes sends at `POST /{version}/{phone_number_id}/messages` (Meta's Cloud API reference,
 "Messages"), keeps what each customer received, and posts signed webhooks to the service. What
 people and tests do with it is under `/_…`: see `controls` for the customers' phones and the faults.
+`/` is a page that plays the customers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -28,8 +30,11 @@ from frostdesk.simulators.serving import (
     pause,
 )
 from frostdesk.simulators.state import STATE, State, WhatsAppSettings
+from frostdesk.static_page import StaticPage
 
 __all__ = ["WhatsAppSettings", "create_whatsapp_app"]
+
+PHONE = Path(__file__).with_name("phone")
 
 
 def create_whatsapp_app(settings: WhatsAppSettings) -> web.Application:
@@ -40,6 +45,7 @@ def create_whatsapp_app(settings: WhatsAppSettings) -> web.Application:
     app.router.add_post(r"/{version:v\d+\.\d+}/{phone_number_id}/messages", _send)
     app.router.add_get(r"/{version:v\d+\.\d+}/{phone_number_id}", _show_number)
     add_controls(app)
+    app.add_routes(StaticPage(PHONE, "phone").routes())
     return app
 
 

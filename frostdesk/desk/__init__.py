@@ -1,0 +1,1 @@
+"""The instructor's desk: a web page of static files, and what serves it."""

@@ -1,0 +1,73 @@
+"""A connection that can be cut: a TCP proxy in front of the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Self
+
+CHUNK = 64 * 1024
+
+
+class Proxy:
+    """Passes connections on to a port on loopback, as long as it is not cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._open: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
+        self.port = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, target: int) -> AsyncIterator[Self]:
+        """A proxy to this port, listening on a port of its own."""
+        proxy = cls(target)
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        proxy.port = server.sockets[0].getsockname()[1]
+        try:
+            yield proxy
+        finally:
+            server.close()
+            proxy.cut()
+            await server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        """Where browsers connect to."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Break every connection, and let no new one through."""
+        self._is_cut = True
+        for writer in self._open:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on, both ways, until one side ends it."""
+        if self._is_cut:
+            writer.transport.abort()
+            return
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._open |= {writer, there[1]}
+        try:
+            await asyncio.gather(_pass(reader, there[1]), _pass(there[0], writer))
+        finally:
+            self._open -= {writer, there[1]}
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()

@@ -1,0 +1,185 @@
+"""Using the desk: hostile texts, the keyboard, screen readers, languages, signing in and out."""
+
+from __future__ import annotations
+
+from tests.desk.browser import Browser, Page
+from tests.desk.scene import ANA, JONAS, Customers, open_desk
+from tests.support.programs import Program
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+
+
+async def test_customers_write_texts_and_nothing_else(desk: Page, customers: Customers) -> None:
+    """Markup in a text or a name is shown to the letter, and makes no element."""
+    await customers.write((ANA[0], HOSTILE), HOSTILE)
+    await desk.sees(".conversations .name", HOSTILE)
+    await desk.click(".conversations a")
+    await desk.sees(".bubble .text", HOSTILE)
+    assert await desk.run("document.querySelectorAll('img, .panes script').length") == 0
+    assert await desk.run("document.title") in {"FrostDesk", "(1) FrostDesk"}
+
+
+async def test_a_name_cannot_turn_its_surroundings_around(desk: Page, customers: Customers) -> None:
+    """Characters that change the direction of text, or show nothing, are left out of names."""
+    await customers.write((ANA[0], "\u202eevE\u2066\u200b Moser\u0007"), "Hello")
+    await customers.write((JONAS[0], "\u200f\u200b"), "Hello")
+    await desk.until("document.querySelectorAll('.conversations li').length === 2")
+    assert await desk.texts(".conversations .name") == [f"+{JONAS[0]}", "evE Moser"]
+    assert await desk.run("document.querySelector('.name').tagName") == "BDI"
+
+
+async def test_the_keyboard_suffices(desk: Page, customers: Customers) -> None:
+    """Arrows move in the list, Enter opens, Escape goes back to the same place in the list."""
+    await customers.write(ANA, "First")
+    await desk.sees(".conversations a", "Ana")
+    await customers.write(JONAS, "Second")
+    await desk.sees(".conversations a", "Jonas")
+    await desk.run("document.querySelector('.conversations a').focus()")
+    await desk.press("ArrowDown")
+    focused = "document.activeElement.querySelector('.name')?.textContent"
+    assert await desk.run(focused) == "Ana Bianchi"
+    await desk.press("Enter")
+    await desk.sees(".bubble", "First")
+    await desk.until("document.activeElement.tagName === 'H2'")
+    await desk.press("Escape")
+    await desk.until(f"{focused} === 'Ana Bianchi'")
+    assert await desk.run("location.hash") == "#/"
+
+
+async def test_the_question_before_a_decision_holds_the_focus(
+    desk: Page, worker: Program, customers: Customers
+) -> None:
+    """Tab stays inside the question, and Escape means no."""
+    await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
+    await desk.click(".pane.lessons .card button", "Confirm")
+    await desk.sees("dialog[open]")
+    inside = "document.querySelector('dialog').contains(document.activeElement)"
+    assert await desk.run(inside)
+    seen = set()
+    for _ in range(4):
+        await desk.press("Tab")
+        seen.add(await desk.run("document.activeElement.textContent"))
+        assert await desk.run(f"{inside} || document.activeElement === document.body")
+    assert {"Go back", "Confirm lesson"} <= seen
+    await desk.press("Escape")
+    await desk.misses("dialog")
+    await desk.sees(".pane.lessons .card button", "Confirm")
+    assert worker.process.poll() is None
+
+
+async def test_everything_has_a_name_for_a_screen_reader(desk: Page, customers: Customers) -> None:
+    """Landmarks are there, controls have names, and a new message is spoken."""
+    await customers.write(ANA, "Hello there")
+    await desk.until(
+        "document.querySelector('[aria-live=polite].unseen').textContent.includes('Hello there')"
+    )
+    await desk.click(".conversations a")
+    await desk.sees(".bubble")
+    tree = (await desk.call("Accessibility.getFullAXTree"))["nodes"]
+    named = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in tree
+        if not node["ignored"]
+    ]
+    roles = {role for role, _ in named}
+    assert {"banner", "navigation", "main", "complementary", "heading", "switch"} <= roles
+    controls = {"button", "link", "textbox", "searchbox", "switch"}
+    assert [role for role, name in named if role in controls and not name.strip()] == []
+
+
+async def test_german(desk: Page, customers: Customers) -> None:
+    """The other language is one click away, is kept, and no word is left behind."""
+    await customers.write(ANA, "Hello")
+    await desk.sees(".conversations a", "Ana")
+    await desk.click(".bar button", "DE")
+    await desk.sees(".pane.lessons h2", "Wartet auf dein Ja")
+    assert await desk.run("document.documentElement.lang") == "de"
+    await desk.run("location.reload()")
+    await desk.sees(".pane.lessons h2", "Wartet auf dein Ja")
+    await desk.sees(".conversations a", "Ana")
+
+
+async def test_both_languages_say_the_same_things(desk: Page) -> None:
+    """English and German have the same keys, with the same places to fill in."""
+    folder = "document.querySelector('link[rel=stylesheet]').href.replace(/[^/]*$/, '')"
+    words = await desk.run(
+        f"fetch({folder} + 'words.js').then((a) => a.text()).then((english) =>"
+        f" fetch({folder} + 'german.js').then((a) => a.text()).then((german) => [english, german]))"
+    )
+    english, german = ([line for line in text.splitlines() if '": ' not in line] for text in words)
+    assert _places(english) == _places(german)
+
+
+def _places(lines: list[str]) -> dict[str, list[str]]:
+    """What each key has to fill in."""
+    found = {}
+    for line in lines:
+        key, colon, text = line.strip().partition(": ")
+        if line.startswith("  ") and colon and text.startswith('"') and text.endswith('",'):
+            found[key] = sorted(part.split("}")[0] for part in text.split("{")[1:])
+    return found
+
+
+async def test_the_token_is_kept_for_the_session_only(browser: Browser, api: Program) -> None:
+    """A reload stays signed in; signing out forgets the token; another tab was never told."""
+    desk = await open_desk(browser, api.url)
+    await desk.run("location.reload()")
+    await desk.sees(".bar .state")
+    assert await desk.run("JSON.stringify(localStorage).includes('token')") is False
+    await desk.click(".bar .leave")
+    await desk.sees("#token")
+    assert await desk.run("sessionStorage.length") == 0
+
+
+async def test_a_conversation_that_does_not_exist(desk: Page) -> None:
+    """A link to nothing says so."""
+    await desk.run("location.hash = '#/c/00000000-0000-0000-0000-000000000000'")
+    await desk.sees(".nothing h2", "does not exist")
+
+
+async def test_older_messages_come_in_by_scrolling(
+    browser: Browser, api: Program, customers: Customers
+) -> None:
+    """Up to the very first one, in order, each once."""
+    await customers.write_all([(ANA[0], f"Message {n}") for n in range(130)])
+    desk = await open_desk(browser, api.url)
+    await desk.click(".conversations a")
+    await desk.sees(".bubble", "Message 129")
+    await desk.until(
+        "(document.querySelector('.history .scroll').scrollTop = 0,"
+        " document.querySelectorAll('.bubble').length === 130)"
+    )
+    assert await desk.texts(".bubble .text") == [f"Message {n}" for n in range(130)]
+
+
+async def test_the_calendars_address_is_made_and_revoked(desk: Page) -> None:
+    """The address answers with a calendar until it is revoked, which is asked about once."""
+    await desk.click(".pane.lessons button", "Make an address")
+    await desk.sees(".feed input")
+    address = await desk.run("document.querySelector('.feed input').value")
+    answer = f"fetch('{address}').then((answer) => answer.status)"
+    assert await desk.run(answer) == 200
+    await desk.click(".feed button", "Revoke")
+    await desk.click("dialog button.danger")
+    await desk.sees(".pane.lessons button", "Make an address")
+    assert await desk.run(answer) == 404
+
+
+async def test_a_refusal_is_told_in_the_services_own_words(
+    browser: Browser, api: Program, worker: Program, customers: Customers
+) -> None:
+    """A confirmation that another desk's decision has overtaken says what is in its way."""
+    desk = await open_desk(browser, api.url)
+    await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
+    await customers.write(JONAS, "Hello! A lesson on Saturday at 11 for 90 minutes?")
+    await desk.sees(".card .name", "Ana")
+    await desk.sees(".card .name", "Jonas")
+    await desk.click(".pane.lessons .card button", "Confirm")
+    await desk.click("dialog button", "Confirm lesson")
+    await desk.sees(".pane.lessons .card .warning", "Overlaps with Ana Bianchi")
+    await desk.click(".pane.lessons .card button", "Confirm")
+    await desk.sees("dialog .warning", "Overlaps with Ana Bianchi")
+    await desk.click("dialog button", "Confirm lesson")
+    await desk.sees(".notice.error")
+    await desk.sees(".pane.lessons .card", "Jonas")
+    assert worker.process.poll() is None
