@@ -139,4 +139,4 @@ def _request(failure: asyncpg.Record) -> NewEvent:
 
 
 def _event(row: asyncpg.Record) -> Event:
-    return read_event(row["type"], row["schema_version"], row["data"])
+    return read_event(row["type"], row["schema_version"], msgspec.json.decode(row["data"]))

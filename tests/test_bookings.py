@@ -60,7 +60,7 @@ def test_an_unknown_booking_is_not_found() -> None:
     """What was never proposed can be neither confirmed nor cancelled."""
     for command in ("confirm", "cancel"):
         with pytest.raises(NotFoundError, match="no booking"):
-            decide({}, uuid4(), command)  # type: ignore[arg-type]  # a Command
+            decide({}, uuid4(), command)
 
 
 def test_a_cancelled_booking_says_why_it_stays_so() -> None:

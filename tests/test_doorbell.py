@@ -40,7 +40,7 @@ async def test_a_message_starts_the_promised_job(redis: ArqRedis) -> None:
     raw = await redis.get(f"arq:job:{message_id}")
     job = deserialize_job(raw, deserializer=decode_job)
     assert job.function == "generate_reply"
-    assert job.args == [str(conversation_id), str(message_id), "Gr\u00fcezi"]
+    assert [*job.args] == [str(conversation_id), str(message_id), "Gr\u00fcezi"]
     await redis.aclose()
 
 

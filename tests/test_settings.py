@@ -105,7 +105,7 @@ def test_missing_and_malformed_are_named_together() -> None:
 
 def test_no_secret_is_in_the_message() -> None:
     """A value that is wrong is not repeated: it may be a secret in the wrong place."""
-    wrong = {name: f"{SECRET} {SECRET}" for name in MALFORMED}
+    wrong = dict.fromkeys(MALFORMED, f"{SECRET} {SECRET}")
     assert SECRET not in refused(wrong)
     assert SECRET not in refused(GOOD | {"FROSTDESK_PORT": SECRET})
 

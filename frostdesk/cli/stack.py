@@ -17,6 +17,7 @@ from frostdesk.errors import ConfigurationError, FrostDeskError
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
+SERVICE = ("serve", "worker")
 BUSINESS_NUMBER = "100000000000001"
 
 
@@ -72,7 +73,7 @@ async def running_stack(
             processes={},
         )
         ending.push_async_callback(_stop, stack)
-        commands = {"serve": ["serve"], "worker": ["worker"]}
+        commands = {name: [name] for name in SERVICE}
         if stack.model_url:
             commands["simulated model"] = ["simulate-model", "--port", str(port + 1)]
         if stack.whatsapp_url:
@@ -188,8 +189,15 @@ def _takes_connections(port: int) -> bool:
 
 
 async def _stop(stack: Stack) -> None:
-    """End every process gently, and hard those that take too long."""
-    running = [p for p in stack.processes.values() if p.returncode is None]
+    """End every process: the service first, so that what it is at can end well."""
+    service = [stack.processes.get(name) for name in SERVICE]
+    await _end([process for process in service if process])
+    await _end(list(stack.processes.values()))
+
+
+async def _end(processes: list[asyncio.subprocess.Process]) -> None:
+    """End them gently, and hard those that take too long."""
+    running = [process for process in processes if process.returncode is None]
     for process in running:
         process.terminate()
     waiting = [asyncio.create_task(process.wait()) for process in running]

@@ -19,12 +19,15 @@ from frostdesk.store.database import Pool
 CLAIM_SECONDS = 20
 """How long a claim outlives the worker that has stopped renewing it."""
 
+NOBODY = UUID(int=0)
+"""Holds a conversation that has to wait, until then."""
+
 CLAIM = f"""
 INSERT INTO claims AS c (conversation_id, holder, until)
 VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
- WHERE c.until < clock_timestamp()
+ WHERE c.until < clock_timestamp() OR ($3 AND c.holder = '{NOBODY}')
 RETURNING attempts, clock_timestamp() AS at
 """
 
@@ -51,6 +54,11 @@ WITH released AS (
 )
 SELECT EXISTS (SELECT FROM released)
        OR NOT EXISTS (SELECT FROM claims WHERE conversation_id = $1 AND holder = $2)
+"""
+
+DEFER = f"""
+UPDATE claims SET holder = '{NOBODY}', until = $3, attempts = 0
+ WHERE conversation_id = $1 AND holder = $2
 """
 
 ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR conversation_id = $2)"
@@ -200,9 +208,14 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(m for m in self.unfinished if m.status == "waiting")
 
 
-async def claim(pool: Pool, conversation_id: UUID, *, holder: UUID) -> Claim | None:
-    """Take the conversation, or return None if another worker has it."""
-    row = await pool.fetchrow(CLAIM, conversation_id, holder)
+async def claim(
+    pool: Pool, conversation_id: UUID, *, holder: UUID, urgent: bool = False
+) -> Claim | None:
+    """Take the conversation, or return None if another worker has it.
+
+    One that has to wait can be taken only where it is `urgent`.
+    """
+    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent)
     return None if row is None else Claim(row["attempts"], row["at"])
 
 
@@ -219,6 +232,11 @@ async def release(
     Returns whether `holder` has it no longer.
     """
     return bool(await pool.fetchval(RELEASE, conversation_id, holder, leaving))
+
+
+async def defer(pool: Pool, conversation_id: UUID, *, holder: UUID, until: datetime) -> None:
+    """Give the conversation back and leave it alone until then, whoever rings meanwhile."""
+    await pool.execute(DEFER, conversation_id, holder, until)
 
 
 async def abandon(pool: Pool, *, holder: UUID, conversation_id: UUID | None = None) -> None:

@@ -13,8 +13,8 @@ import structlog
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Unfinished, Work, abandon, claim, load, release
-from frostdesk.worker import answering, sending, silence
+from frostdesk.store.work import Unfinished, Work, abandon, claim, defer, load, release
+from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context
 from frostdesk.worker.steps import (
@@ -37,12 +37,15 @@ ATTEMPTS = 3
 log = structlog.get_logger(__name__)
 
 
-async def attend(context: Context, conversation_id: UUID, *, unsent: Iterable[UUID] = ()) -> None:
+async def attend(
+    context: Context, conversation_id: UUID, *, unsent: Iterable[UUID] = (), urgent: bool = False
+) -> None:
     """Do all that can be done in a conversation, unless another worker is at it.
 
-    `unsent` are replies of which the caller knows that they have not left yet.
+    `unsent` are replies of which the caller knows that they have not left yet. What the instructor
+    asks for is `urgent`: it does not wait for a customer's pace.
     """
-    mine = await claim(context.pool, conversation_id, holder=context.holder)
+    mine = await claim(context.pool, conversation_id, holder=context.holder, urgent=urgent)
     if mine is None:
         return
     token = object()
@@ -70,6 +73,10 @@ async def _work_through(
     while work := await load(context.pool, conversation_id):
         certain = unsent | made_since(work, since)
         step = next_step(work, unsent=certain)
+        if isinstance(step, Answer) and (until := await limiting.postponed(context, work)):
+            await context.renew_no_longer(token)
+            await defer(context.pool, conversation_id, holder=context.holder, until=until)
+            return
         try:
             await _carry_out(context, work, step, dropped=dropped)
             dropped = 0

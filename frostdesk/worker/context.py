@@ -11,6 +11,7 @@ import structlog
 
 from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
+from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
 from frostdesk.store.database import LOST, Pool
@@ -22,7 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class Context(msgspec.Struct, kw_only=True, eq=False):
-    """The edges that the reactions of one worker share, and the conversations that it holds."""
+    """The edges that the reactions of one worker share, and the conversations that it holds.
+
+    `dropped_calls` are the model calls, a conversation, that went into answers dropped since.
+    """
 
     settings: Settings
     pool: Pool
@@ -30,8 +34,10 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     model: Model
     instructions: InstructionFiles
     whatsapp: WhatsApp
+    limits: Limits
     holder: UUID
     held: dict[object, UUID] = msgspec.field(default_factory=dict)
+    dropped_calls: dict[UUID, int] = msgspec.field(default_factory=dict)
     renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
     async def renew_no_longer(self, token: object) -> None:

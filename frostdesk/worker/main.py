@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
 from frostdesk.doorbell import connect_redis
+from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import LOST, create_pool
@@ -75,6 +76,11 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             instructions=InstructionFiles(settings.rules_file, settings.disclosure_file),
             whatsapp=WhatsApp(
                 session, api_url=settings.whatsapp_api_url, token=settings.whatsapp_token
+            ),
+            limits=Limits(
+                calls_per_minute=settings.customer_calls_per_minute,
+                calls_per_day=settings.model_calls_per_day,
+                timezone=settings.timezone,
             ),
             holder=uuid4(),
         )

@@ -38,13 +38,13 @@ async def generate_reply(
 
 async def send_reply(ctx: dict[str, Any], conversation_id: str, reply_id: str) -> None:
     """RetryRequested → ReplySent: a reply that failed goes out again, without the model."""
-    await attend(_context(ctx), UUID(conversation_id), unsent=[UUID(reply_id)])
+    await attend(_context(ctx), UUID(conversation_id), unsent=[UUID(reply_id)], urgent=True)
 
 
 async def announce_booking(ctx: dict[str, Any], conversation_id: str, decision_id: str) -> None:
     """BookingConfirmed or BookingCancelled → ReplyGenerated → ReplySent."""
     del decision_id
-    await attend(_context(ctx), UUID(conversation_id))
+    await attend(_context(ctx), UUID(conversation_id), urgent=True)
 
 
 def _context(ctx: dict[str, Any]) -> Context:

@@ -34,9 +34,7 @@ def one_message(done: subprocess.CompletedProcess[str], status: int) -> str:
     return done.stderr
 
 
-async def test_the_schema_is_applied_and_again(
-    programs: Programs, empty_database_url: str
-) -> None:
+async def test_the_schema_is_applied_and_again(programs: Programs, empty_database_url: str) -> None:
     """`init-db` makes the tables; repeated, also at the same time, it changes nothing."""
     url = {"FROSTDESK_DATABASE_URL": empty_database_url}
     runs = await asyncio.gather(*(programs.run("init-db", **url) for _ in range(3)))
@@ -120,7 +118,7 @@ async def test_serve_and_worker_end_in_time(programs: Programs, pool: Pool) -> N
     """On SIGTERM, API and worker end with status 0, and nothing is held any more."""
     api, worker = await programs.serve(), programs.start("worker")
     await worker.says("worker started")
-    assert await asyncio.gather(api.terminate(), worker.terminate()) == [0, 0]
+    assert [*await asyncio.gather(api.terminate(), worker.terminate())] == [0, 0]
     assert await pool.fetchval("SELECT count(*) FROM claims") == 0
 
 
@@ -128,5 +126,5 @@ async def test_the_same_by_ctrl_c(programs: Programs) -> None:
     """Ctrl-C ends both as cleanly, without a traceback."""
     api, worker = await programs.serve(), programs.start("worker")
     await worker.says("worker started")
-    assert await asyncio.gather(api.interrupt(), worker.interrupt()) == [0, 0]
+    assert [*await asyncio.gather(api.interrupt(), worker.interrupt())] == [0, 0]
     assert "Traceback" not in api.output() + worker.output()

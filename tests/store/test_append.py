@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -19,6 +19,7 @@ from tests.factories import (
     ANA,
     cancelled,
     confirmed,
+    deleted,
     edited,
     generated,
     lesson,
@@ -127,7 +128,7 @@ async def test_versions_have_no_gaps_whoever_writes(stores: list[EventStore], po
     assert [*versions.values()] == [[*range(1, 31)]] * 4
 
 
-async def test_a_refused_append_leaves_no_gap(store: EventStore, pool: Pool) -> None:
+async def test_a_refused_append_leaves_no_gap(store: EventStore) -> None:
     """Versions go on without a gap after an append that the database refused."""
     conversation_id = await begun(store)
     with pytest.raises(asyncpg.PostgresError):
@@ -281,8 +282,6 @@ async def test_only_what_is_minded_counts(store: EventStore) -> None:
 @pytest.mark.parametrize("words", ["message", "edit", "deletion"])
 async def test_all_of_the_customers_words_are_minded(store: EventStore, words: str) -> None:
     """A message, an edit and a deletion each make an answer stale."""
-    from tests.factories import deleted
-
     first = received()
     (appended,) = await store.append([first])
     change = {"message": received(), "edit": edited(first, "x"), "deletion": deleted(first)}[words]
@@ -402,8 +401,6 @@ async def test_identities_are_kept_to_the_letter(store: EventStore, pool: Pool) 
 
 async def test_lessons_that_only_touch_can_both_be_confirmed(store: EventStore) -> None:
     """A lesson that begins when another ends is no overlap for the database either."""
-    from datetime import time
-
     conversation_id = await begun(store)
     one, two = proposed(lesson(start=time(10))), proposed(lesson(start=time(12)))
     for event in (one, two, confirmed(one), confirmed(two)):

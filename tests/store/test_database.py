@@ -29,11 +29,14 @@ async def test_a_connection_that_is_lost_is_replaced(database_url: str) -> None:
 
 async def test_a_query_during_a_loss_is_known_as_such(database_url: str) -> None:
     """A statement that is under way when the database goes raises one of `LOST`."""
-    async with gate_to(database_url) as gate, create_pool(gate.url) as pool:
-        async with pool.acquire() as connection:
-            await gate.close()
-            with pytest.raises(LOST):
-                await connection.fetchval("SELECT 1")
+    async with (
+        gate_to(database_url) as gate,
+        create_pool(gate.url) as pool,
+        pool.acquire() as connection,
+    ):
+        await gate.close()
+        with pytest.raises(LOST):
+            await connection.fetchval("SELECT 1")
 
 
 async def test_statements_are_kept_on_a_direct_connection(database_url: str) -> None:

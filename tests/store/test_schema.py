@@ -9,7 +9,7 @@ import pytest
 
 from frostdesk.cli.operations import apply_schema, schema
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Connection, Pool
 from tests.factories import generated, received
 from tests.support.databases import SCHEMA, execute, new_database, query
 
@@ -27,27 +27,28 @@ async def filled(pool: Pool) -> Pool:
     return pool
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE events SET data = '{}'",
-        "UPDATE events SET recorded_at = now() WHERE position = 1",
-        "UPDATE events SET position = position + 100",
-        "DELETE FROM events",
-        "DELETE FROM events WHERE position = 2",
-        "TRUNCATE events",
-        "TRUNCATE events CASCADE",
-        "INSERT INTO events (id, conversation_id, version, type, data)"
-        ' SELECT id, conversation_id, version, type, \'{"text": "other"}\' FROM events'
-        " ON CONFLICT (id) DO UPDATE SET data = excluded.data",
-        "SET session_replication_role = replica; DELETE FROM events",
-    ],
+FORBIDDEN = (
+    "UPDATE events SET data = '{}'",
+    "UPDATE events SET recorded_at = now() WHERE position = 1",
+    "UPDATE events SET position = position + 100",
+    "DELETE FROM events",
+    "DELETE FROM events WHERE position = 2",
+    "TRUNCATE events",
+    "TRUNCATE events CASCADE",
+    "INSERT INTO events SELECT * FROM events ON CONFLICT (id) DO UPDATE SET data = '{}'",
+    "SET session_replication_role = replica; DELETE FROM events",
 )
-async def test_the_past_is_refused_to_everybody(filled: Pool, statement: str) -> None:
+
+
+async def test_the_past_is_refused_to_everybody(filled: Pool, subtests: pytest.Subtests) -> None:
     """Whoever tries to change or remove events is told why not, the owner included."""
     before = await filled.fetch("SELECT * FROM events ORDER BY position")
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
-        await filled.execute(statement)
+    for statement in FORBIDDEN:
+        with (
+            subtests.test(statement=statement),
+            pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"),
+        ):
+            await filled.execute(statement)
     await filled.execute("RESET session_replication_role")
     assert await filled.fetch("SELECT * FROM events ORDER BY position") == before
 
@@ -101,11 +102,10 @@ async def test_the_promised_columns_are_there(pool: Pool) -> None:
     assert expected <= {tuple(row) for row in rows}
 
 
-@pytest.mark.parametrize("value", ["nobody", ""])
-async def test_roles_and_statuses_are_of_a_few_words(filled: Pool, value: str) -> None:
-    """The database takes no message of another role and no booking in another state."""
+async def test_roles_are_of_two_words(filled: Pool) -> None:
+    """The database takes no message of another role."""
     with pytest.raises(asyncpg.CheckViolationError):
-        await filled.execute("UPDATE messages SET role = $1", value)
+        await filled.execute("UPDATE messages SET role = 'nobody'")
 
 
 async def test_exactly_the_three_tables_are_published(pool: Pool) -> None:
@@ -121,14 +121,16 @@ async def test_exactly_the_three_tables_are_published(pool: Pool) -> None:
 async def test_every_table_is_under_row_level_security(pool: Pool) -> None:
     """No table of ours is without row-level security."""
     rows = await pool.fetch(
-        "SELECT relname FROM pg_class WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
+        "SELECT relname FROM pg_class"
+        " WHERE relrowsecurity AND relnamespace = 'public'::regnamespace"
     )
     assert {row["relname"] for row in rows} >= VISIBLE | HIDDEN
 
 
 @pytest.fixture(scope="module")
-def supabase(postgres_server: str) -> Iterator[str]:
+def supabase(postgres_server: str, template: str) -> Iterator[str]:
     """A database as Supabase makes it: its roles may do everything with every new table."""
+    del template  # it has to be there before the roles, which it would otherwise refer to
     there = {row["rolname"] for row in query(postgres_server, "SELECT rolname FROM pg_roles")}
     ours = [name for name in ROLES if name not in there]
     for name in ours:
@@ -155,7 +157,7 @@ def supabase(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def guest(supabase: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def guest(supabase: str) -> AsyncIterator[Connection]:
     """A connection to that database, in which there is a conversation."""
     async with asyncpg.create_pool(supabase, min_size=1) as pool, EventStore(pool) as store:
         await store.append([received(whatsapp_id="wamid.supabase")])
@@ -163,7 +165,7 @@ async def guest(supabase: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Recor
             yield connection
 
 
-async def as_role(guest: asyncpg.Connection[asyncpg.Record], role: str, statement: str) -> int:
+async def as_role(guest: Connection, role: str, statement: str) -> int:
     """How many rows a statement gives to that role."""
     async with guest.transaction():
         await guest.execute(f"SET LOCAL ROLE {role}")
@@ -171,25 +173,21 @@ async def as_role(guest: asyncpg.Connection[asyncpg.Record], role: str, statemen
 
 
 @pytest.mark.parametrize("table", sorted(VISIBLE | HIDDEN))
-async def test_anon_reads_nothing(guest: asyncpg.Connection[asyncpg.Record], table: str) -> None:
+async def test_anon_reads_nothing(guest: Connection, table: str) -> None:
     """Whoever is not signed in reads no table, though Supabase grants all by default."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await as_role(guest, "anon", f"SELECT * FROM {table}")
 
 
 @pytest.mark.parametrize("table", sorted(VISIBLE - {"bookings"}))
-async def test_the_desk_reads_the_tables(
-    guest: asyncpg.Connection[asyncpg.Record], table: str
-) -> None:
+async def test_the_desk_reads_the_tables(guest: Connection, table: str) -> None:
     """Whoever is signed in sees the rows of the three tables."""
     assert await as_role(guest, "authenticated", f"SELECT * FROM {table}") == 1
     assert await as_role(guest, "authenticated", "SELECT * FROM bookings") == 0
 
 
 @pytest.mark.parametrize("table", sorted(HIDDEN))
-async def test_the_desk_reads_nothing_else(
-    guest: asyncpg.Connection[asyncpg.Record], table: str
-) -> None:
+async def test_the_desk_reads_nothing_else(guest: Connection, table: str) -> None:
     """The log and what is internal are out of reach for whoever is signed in."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await as_role(guest, "authenticated", f"SELECT * FROM {table}")
@@ -199,24 +197,21 @@ async def test_the_desk_reads_nothing_else(
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO events (id, conversation_id, version, type, data)"
-        " VALUES (gen_random_uuid(), gen_random_uuid(), 1, 'MessageReceived', '{}')",
+        "INSERT INTO events SELECT * FROM events",
         "UPDATE messages SET content = 'changed'",
         "DELETE FROM bookings",
         "TRUNCATE conversations CASCADE",
         "SELECT forget_conversation(gen_random_uuid(), gen_random_uuid())",
     ],
 )
-async def test_nobody_writes_past_the_service(
-    guest: asyncpg.Connection[asyncpg.Record], role: str, statement: str
-) -> None:
+async def test_nobody_writes_past_the_service(guest: Connection, role: str, statement: str) -> None:
     """Neither role of Supabase's writes anything, signed in or not."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await as_role(guest, role, statement)
 
 
 async def test_the_service_role_cannot_change_the_past(
-    guest: asyncpg.Connection[asyncpg.Record],
+    guest: Connection,
 ) -> None:
     """Supabase's own service role meets the same guard as everybody."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):

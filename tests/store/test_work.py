@@ -48,7 +48,7 @@ async def told(store: EventStore, pool: Pool, message: NewEvent, *events: NewEve
 async def claim(pool: Pool, conversation_id: UUID, holder: UUID) -> int | None:
     """Take a conversation; gives which attempt it is, or None."""
     mine = await work.claim(pool, conversation_id, holder=holder)
-    return mine and mine.attempts
+    return None if mine is None else mine.attempts
 
 
 async def aged_claim(pool: Pool, conversation_id: UUID, seconds: int = 60) -> None:
@@ -216,7 +216,7 @@ async def test_a_conversation_is_not_given_back_with_work_left(
 
 @pytest.mark.parametrize("left", [True, False])
 async def test_a_pending_reply_is_work_unless_it_is_left(
-    store: EventStore, pool: Pool, left: bool
+    store: EventStore, pool: Pool, *, left: bool
 ) -> None:
     """A reply that waits for word of an earlier send may be left; another may not."""
     message = received()

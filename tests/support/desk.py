@@ -185,7 +185,8 @@ class Desk(Outside):
     async def events(self, *types: str) -> list[dict[str, Any]]:
         """The data of the events of these types, in order, each with its `type` and `event_id`."""
         rows = await self.pool.fetch(
-            "SELECT id, type, data FROM events WHERE type = ANY ($1) OR $1 = '{}' ORDER BY position",
+            "SELECT id, type, data FROM events"
+            " WHERE type = ANY ($1) OR $1 = '{}' ORDER BY position",
             list(types),
         )
         return [
@@ -223,7 +224,7 @@ class Desk(Outside):
                 "SELECT count(*) FROM messages WHERE status IN ('waiting', 'pending')"
             )
             claims = await self.pool.fetchval("SELECT count(*) FROM claims")
-            return unfinished == 0 and claims == 0
+            return (unfinished, claims) == (0, 0)
 
         await until(idle, 15)
 

@@ -1,0 +1,169 @@
+"""When the model fails, a job is lost or a worker vanishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from frostdesk.cli.operations import apply_schema
+from frostdesk.store.append import EventStore
+from frostdesk.store.database import create_pool
+from frostdesk.store.work import renew
+from frostdesk.worker.attend import attend
+from frostdesk.worker.main import open_context
+from tests.factories import received
+from tests.support.databases import new_database
+from tests.support.desk import Desk, running_worker, settings_of
+from tests.support.keyspaces import flush
+
+# When the model fails
+
+
+@pytest.mark.parametrize("faults", [["500", "garbage", "empty"], ["cut", "429:0.01", "503"]])
+async def test_three_attempts_and_then_a_person(desk: Desk, faults: list[str]) -> None:
+    """After three failures the message is marked, nothing is sent, and `retry` answers it."""
+    phone = desk.phone()
+    await desk.model(faults=faults)
+    await phone.write("Hello")
+    (failure,) = await desk.has_events("ReplyFailed")
+    assert (failure["stage"], failure["attempts"]) == ("model", 3)
+    assert len(failure["reason"]) > 10
+    assert len(failure["answers"]) == 1
+    await desk.is_idle()
+    assert await phone.heard() == []
+    assert await desk.model_calls() == 3
+    conversation_id = await desk.conversation_id()
+    assert (await desk.api.get(f"/conversations/{conversation_id}"))["failed"] == 1
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 202)
+    assert len(await phone.hears()) == 1
+    await desk.is_idle()
+    assert (await desk.api.get(f"/conversations/{conversation_id}"))["failed"] == 0
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
+
+
+async def test_a_refusal_is_not_tried_again(desk: Desk) -> None:
+    """A 400 ends after one attempt."""
+    await desk.model(faults=["400"])
+    await desk.phone().write("Hello")
+    (failure,) = await desk.has_events("ReplyFailed")
+    assert failure["attempts"] == 1
+    assert await desk.model_calls() == 1
+
+
+async def test_a_failure_that_passes_is_not_seen(desk: Desk) -> None:
+    """Two failures and then an answer: the customer hears it, and no failure is recorded."""
+    await desk.model(faults=["429:0.01", "429:0.01"])
+    await desk.phone().write("Hello")
+    assert len(await desk.phone().hears()) == 1
+    assert await desk.events("ReplyFailed") == []
+
+
+async def test_retry_after_is_honoured(desk: Desk) -> None:
+    """Asked to wait for a second and a half, the worker does."""
+    loop = asyncio.get_running_loop()
+    await desk.model(faults=["429:1.5"])
+    began = loop.time()
+    await desk.phone().write("Hello")
+    await desk.phone().hears()
+    assert loop.time() - began >= 1.5
+
+
+async def test_what_fails_does_not_stop_what_follows(desk: Desk) -> None:
+    """After a failure, the customer's next message is answered."""
+    await desk.model(faults=["400"])
+    await desk.phone().write("Hello")
+    await desk.has_events("ReplyFailed")
+    await desk.phone().write("Hello?")
+    assert len(await desk.phone().hears()) == 1
+
+
+# Workers that vanish
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: str) -> Iterator[str]:
+    """A database without tables."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[str, str]) -> None:
+    """A conversation over which three workers have ended fails, until a person retries it."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    await outside.pool.execute(
+        "INSERT INTO claims (conversation_id, holder, until, attempts)"
+        " VALUES ($1, gen_random_uuid(), now() - interval '1 s', 3)",
+        conversation_id,
+    )
+    async with running_worker(settings_of(environment)):
+        (failure,) = await outside.has_events("ReplyFailed")
+        assert failure["stage"] == "worker"
+        assert await outside.model_calls() == 0
+        await outside.is_idle()
+        await outside.api.post(f"/conversations/{conversation_id}/retry", 202)
+        assert len(await outside.phone().hears()) == 1
+
+
+@pytest.mark.usefixtures("quick_sweep")
+async def test_a_lost_job_is_found(
+    outside: Desk, environment: dict[str, str], redis_url: str
+) -> None:
+    """Redis forgets everything: the sweep finds the message in PostgreSQL."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    flush(redis_url)
+    async with running_worker(settings_of(environment)):
+        assert len(await outside.phone().hears()) == 1
+        await outside.is_idle()
+    assert len(await outside.phone().heard()) == 1
+
+
+async def test_a_worker_that_is_stopped_leaves_nothing(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """A worker that is asked to end finishes what it is at, and holds no claim afterwards."""
+    await outside.model(latency=0.5)
+    async with running_worker(settings_of(environment)):
+        await outside.phone().write("Hello")
+        await outside.model_is_called()
+    assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0
+    await outside.has_events("ReplySent")
+    assert len(await outside.phone().heard()) == 1
+
+
+@pytest.mark.usefixtures("quick_sweep")
+async def test_a_worker_waits_for_the_schema(
+    outside: Desk, environment: dict[str, str], empty_database_url: str
+) -> None:
+    """On a database without tables a worker goes on, and does its work once they are there."""
+    settings = settings_of(environment | {"FROSTDESK_DATABASE_URL": empty_database_url})
+    async with running_worker(settings) as worker:
+        await asyncio.sleep(0.5)
+        assert not worker.done()
+        await apply_schema(empty_database_url)
+        async with create_pool(empty_database_url) as pool, EventStore(pool) as store:
+            await store.append([received()])
+        assert len(await outside.phone().hears()) == 1
+
+
+async def test_a_renewal_never_brings_back_a_claim_that_is_given_up(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """Whoever gives a conversation back waits for a renewal under way, and nobody has it then."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    async with open_context(settings_of(environment)) as context:
+        async with context.renewing:
+            attending = asyncio.create_task(attend(context, conversation_id))
+            await outside.has_events("ReplySent")
+            await asyncio.sleep(0.1)
+            held = list(context.held.values())
+            await renew(outside.pool, held, holder=context.holder)
+        await attending
+    assert held == [conversation_id]
+    assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0
