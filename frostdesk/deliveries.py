@@ -23,7 +23,13 @@ from frostdesk.whatsapp.webhook import StatusUpdate
 UNSETTLED = ("pending", "unsettled", "repeated")
 
 REPLIES = """
-SELECT id, conversation_id, whatsapp_id, status, content,
+SELECT id, conversation_id, whatsapp_id, content,
+       -- Given up, but nobody knew what had come of it: a status may still tell.
+       CASE WHEN status = 'failed' AND sent_at IS NULL
+             AND EXISTS (SELECT FROM events e
+                          WHERE e.conversation_id = m.conversation_id AND e.type = 'SendUncertain'
+                            AND e.data ->> 'reply_id' = m.id::text)
+            THEN 'unsettled' ELSE status END AS status,
        ARRAY (SELECT e.data ->> 'whatsapp_id' FROM events e
                WHERE e.conversation_id = m.conversation_id AND e.type = 'ReplyPartSent'
                  AND e.data ->> 'reply_id' = m.id::text ORDER BY e.version) AS parts_sent

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from frostdesk.deliveries import Reply, facts_of, record_statuses
-from frostdesk.events import ReplyPartSent, SendUncertain
+from frostdesk.events import ReplyFailed, ReplyPartSent, SendUncertain
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.whatsapp.webhook import StatusUpdate
@@ -80,6 +80,21 @@ async def test_a_status_by_the_replys_id_settles_it(store: EventStore, pool: Poo
     assert row is not None
     assert (row["status"], row["whatsapp_id"]) == ("sent", "wamid.9")
     assert row["delivered_at"] is not None
+
+
+async def test_a_late_status_settles_what_was_given_up(store: EventStore, pool: Pool) -> None:
+    """Given up with its outcome unknown, then told of: it was sent, and a retry finds nothing."""
+    reply = generated()
+    uncertain = new(SendUncertain(reply_id=reply.id, reason="cut off"))
+    gave_up = new(
+        ReplyFailed(stage="send", reason="outcome unknown", attempts=2, reply_id=reply.id)
+    )
+    await replied(store, reply, uncertain, gave_up)
+    await record_statuses(pool, store, [said("delivered", "wamid.9", reply_id=reply.id)])
+    assert await types(pool) == ["SendUncertain", "ReplyFailed", "ReplySent", "DeliveryUpdated"]
+    row = await pool.fetchrow("SELECT * FROM messages WHERE id = $1", reply.id)
+    assert row is not None
+    assert row["status"] == "sent"
 
 
 async def test_a_status_by_whatsapps_id_is_known(store: EventStore, pool: Pool) -> None:
