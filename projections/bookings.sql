@@ -1,36 +1,48 @@
 -- bookings: one row a lesson, with the last decision about it.
 -- $1: last position already projected; $2: last position to project now.
-WITH new AS (
-    SELECT position, id, conversation_id, type, data, recorded_at
+-- What comes before the proposal that it names does nothing.
+WITH new AS MATERIALIZED (
+    SELECT position, id, conversation_id, type, recorded_at,
+           public.current_data(type, schema_version, data) AS data
       FROM events
      WHERE position > $1 AND position <= $2
-       AND type IN ('BookingProposed', 'BookingConfirmed', 'BookingCancelled', 'ReplyGenerated')
+       AND (type IN ('BookingProposed', 'BookingConfirmed', 'BookingCancelled', 'CustomerForgotten')
+            OR type IN ('ReplyGenerated', 'AnswerWithheld')
+               AND public.current_data(type, schema_version, data) ? 'about')
 ),
 proposed AS (
-    SELECT id, conversation_id, recorded_at, (data ->> 'instructor_id')::int AS instructor_id,
-           data -> 'lesson' AS lesson
+    SELECT id, position, conversation_id, recorded_at,
+           coalesce((data ->> 'instructor_id')::int, 1) AS instructor_id, data -> 'lesson' AS lesson
       FROM new WHERE type = 'BookingProposed'
 ),
 decided AS (
-    SELECT DISTINCT ON (data ->> 'booking_id') (data ->> 'booking_id')::uuid AS id,
+    SELECT DISTINCT ON (data ->> 'booking_id') (data ->> 'booking_id')::uuid AS id, position,
            id AS decision_id,
            CASE type WHEN 'BookingConfirmed' THEN 'confirmed' ELSE 'cancelled' END AS status
       FROM new WHERE type IN ('BookingConfirmed', 'BookingCancelled')
      ORDER BY data ->> 'booking_id', position DESC
 ),
 announced AS (
-    SELECT DISTINCT ON (data ->> 'booking_id') (data ->> 'booking_id')::uuid AS id,
+    SELECT DISTINCT ON (data ->> 'booking_id') (data ->> 'booking_id')::uuid AS id, position,
            (data ->> 'about')::uuid AS announced_id
-      FROM new WHERE type = 'ReplyGenerated' AND data ->> 'booking_id' IS NOT NULL
+      FROM new
+     WHERE type IN ('ReplyGenerated', 'AnswerWithheld') AND data ->> 'booking_id' IS NOT NULL
+       AND data ->> 'about' IS NOT NULL
      ORDER BY data ->> 'booking_id', position DESC
+),
+-- A forgotten customer is told nothing more: every decision counts as announced.
+forgotten AS (
+    SELECT conversation_id FROM events WHERE type = 'CustomerForgotten'
 ),
 touched AS (
     SELECT id FROM proposed UNION SELECT id FROM decided UNION SELECT id FROM announced
+    UNION
+    SELECT b.id FROM new JOIN bookings b USING (conversation_id) WHERE type = 'CustomerForgotten'
 ),
 merged AS (
     SELECT t.id,
            coalesce(b.conversation_id, p.conversation_id) AS conversation_id,
-           coalesce(b.instructor_id, p.instructor_id, 1) AS instructor_id,
+           coalesce(b.instructor_id, p.instructor_id) AS instructor_id,
            coalesce(b.date, (lesson ->> 'date')::date) AS date,
            coalesce(b."time", (lesson ->> 'time')::time) AS "time",
            coalesce(b.duration, (lesson ->> 'duration')::int) AS duration,
@@ -40,19 +52,21 @@ merged AS (
            coalesce(d.status, b.status, 'pending') AS status,
            coalesce(b.created_at, p.recorded_at) AS created_at,
            coalesce(d.decision_id, b.decision_id) AS decision_id,
-           coalesce(a.announced_id, b.announced_id) AS announced_id
+           CASE WHEN f.conversation_id IS NULL THEN coalesce(a.announced_id, b.announced_id)
+                ELSE coalesce(d.decision_id, b.decision_id) END AS announced_id
       FROM touched t
-      LEFT JOIN proposed p USING (id)
-      LEFT JOIN decided d USING (id)
-      LEFT JOIN announced a USING (id)
       LEFT JOIN bookings b USING (id)
+      LEFT JOIN proposed p USING (id)
+      LEFT JOIN decided d ON d.id = t.id AND (b.id IS NOT NULL OR d.position > p.position)
+      LEFT JOIN announced a ON a.id = t.id AND (b.id IS NOT NULL OR a.position > p.position)
+      LEFT JOIN forgotten f ON f.conversation_id = coalesce(b.conversation_id, p.conversation_id)
+     WHERE coalesce(b.id, p.id) IS NOT NULL
 )
 INSERT INTO bookings AS row (id, conversation_id, instructor_id, date, "time", duration, timezone,
                              starts_at, ends_at, status, created_at, decision_id, announced_id)
 SELECT id, conversation_id, instructor_id, date, "time", duration, timezone, starts_at, ends_at,
        status, created_at, decision_id, announced_id
   FROM merged
- WHERE conversation_id IS NOT NULL
     ON CONFLICT (id) DO UPDATE
    SET (status, decision_id, announced_id)
      = (excluded.status, excluded.decision_id, excluded.announced_id)

@@ -1,7 +1,8 @@
 -- identities: which conversation a phone or a business-scoped id leads to, within one number.
 -- $1: last position already projected; $2: last position to project now.
 WITH new AS (
-    SELECT position, conversation_id, data -> 'sender' AS sender
+    SELECT position, conversation_id,
+           public.current_data(type, schema_version, data) -> 'sender' AS sender
       FROM events
      WHERE position > $1 AND position <= $2
        AND type IN ('MessageReceived', 'MessageEdited', 'MessageDeleted')

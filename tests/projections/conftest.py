@@ -1,0 +1,42 @@
+"""A store that appends to the test's own database, and connections to rebuild with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from frostdesk.store.append import EventStore
+from projections.rebuild import Connect
+from projections.shadow import Connection
+
+
+@pytest.fixture
+async def store(pool: asyncpg.Pool[asyncpg.Record]) -> AsyncIterator[EventStore]:
+    """Appends as the service does."""
+    async with EventStore(pool) as store:
+        yield store
+
+
+@pytest.fixture
+def connect(database_url: str) -> Connect:
+    """Opens a connection of its own."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    return opened
+
+
+@pytest.fixture
+async def connection(connect: Connect) -> AsyncIterator[Connection]:
+    """A connection to look around with."""
+    async with connect() as connection:
+        yield connection

@@ -1,0 +1,74 @@
+"""However long the log, an append and its projections touch only the rows that it is about."""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+
+from frostdesk.store.append import EventStore
+from projections import STATEMENTS, TABLES, project
+from projections.shadow import Connection
+from tests.benchmarks.log import fill
+from tests.factories import generated, received, sender, sent
+
+EVENTS = 30_000
+"""Enough that the planner would read a whole table only by mistake."""
+
+LARGE = ("events", "messages")
+"""The other tables are so much smaller that reading them whole may be right here."""
+
+READ_WHOLE = "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname = ANY ($1)"
+
+
+async def test_projections_read_by_index(connection: Connection) -> None:
+    """No projection of an event reads a large table from end to end, nor has to read any so."""
+    head = await _long_log(connection)
+    for statement in STATEMENTS.values():
+        assert not await _read_whole(connection, statement, head) & {*LARGE}
+
+    await connection.execute("SET enable_seqscan = off")
+    for statement in STATEMENTS.values():
+        assert not await _read_whole(connection, statement, head) & {"events", *TABLES}
+
+
+async def test_appends_read_by_index(connection: Connection, database_url: str) -> None:
+    """Appending what a conversation consists of never reads a large table from end to end."""
+    await _long_log(connection)
+    before = await connection.fetchval(READ_WHOLE, LARGE)
+    async with (
+        asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool,
+        EventStore(pool) as store,
+    ):
+        message = received(by=sender("417900000001"))
+        (placed,) = await store.append([message])
+        reply = generated(answers=(message.id,))
+        await store.append([reply], conversation_id=placed.conversation_id)
+        await pool.execute("SELECT pg_stat_force_next_flush()")
+        await store.append([sent(reply)], conversation_id=placed.conversation_id)
+    await connection.execute("SELECT pg_stat_clear_snapshot()")
+
+    assert await connection.fetchval(READ_WHOLE, LARGE) == before
+
+
+async def _long_log(connection: Connection) -> int:
+    """A log, and the tables that follow from it; gives its head."""
+    await fill(connection, EVENTS)
+    head = await connection.fetchval("SELECT max(position) FROM events")
+    await project(connection, 0, head)
+    await connection.execute("ANALYZE")
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(head)
+
+
+async def _read_whole(connection: Connection, statement: str, head: int) -> set[str]:
+    """The tables that projecting the last event would read from end to end."""
+    plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", head - 1, head)
+    found: set[str] = set()
+    nodes = [json.loads(plan)[0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        if node["Node Type"] == "Seq Scan":
+            found.add(node["Relation Name"])
+    return found
