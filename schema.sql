@@ -253,7 +253,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS public.claims (
     attempts        int NOT NULL DEFAULT 1
 );
 
--- Who sees it: Supabase's roles, where they exist ------------------------------------------------
+-- Who may do what: nobody but the owner, unless it is said here -----------------------------------
 
 ALTER TABLE public.events        ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.conversations ENABLE ROW LEVEL SECURITY;
@@ -261,6 +261,49 @@ ALTER TABLE public.identities    ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.messages      ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.bookings      ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.claims        ENABLE ROW LEVEL SECURITY;
+
+-- The service's own role, for logins that are members of it: all that `serve` and `worker` do, and
+-- no more. It appends to the log and cannot touch what is there; it cannot empty a table, change the
+-- schema or forget a customer. Whoever runs this may lack the right to make roles; then the owner's
+-- login goes on serving, or somebody who may makes the role, and this is run again.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'frostdesk_service') THEN
+        CREATE ROLE frostdesk_service NOLOGIN;
+    END IF;
+EXCEPTION
+    -- Two databases of one server may be set up at once.
+    WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE WARNING 'the role frostdesk_service was not made: this login may not create roles'
+            USING HINT = 'Have an administrator run CREATE ROLE frostdesk_service NOLOGIN, '
+                         'then run init-db again.';
+END $$;
+
+DO $$
+DECLARE
+    needed text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'frostdesk_service') THEN
+        RETURN;
+    END IF;
+    REVOKE ALL ON public.events, public.conversations, public.identities, public.messages,
+        public.bookings, public.claims FROM frostdesk_service;
+    GRANT USAGE ON SCHEMA public TO frostdesk_service;
+    GRANT SELECT, INSERT ON public.events TO frostdesk_service;
+    GRANT SELECT, INSERT, UPDATE ON public.conversations, public.identities, public.messages,
+        public.bookings TO frostdesk_service;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON public.claims TO frostdesk_service;
+    GRANT EXECUTE ON FUNCTION public.current_data(text, int, jsonb) TO frostdesk_service;
+    FOREACH needed IN ARRAY ARRAY['events', 'conversations', 'identities', 'messages', 'bookings',
+                                  'claims'] LOOP
+        EXECUTE format('DROP POLICY IF EXISTS service_works ON public.%I', needed);
+        EXECUTE format('CREATE POLICY service_works ON public.%I TO frostdesk_service'
+            ' USING (true) WITH CHECK (true)', needed);
+    END LOOP;
+END $$;
+
+-- Who sees it: Supabase's roles, where they exist ------------------------------------------------
 
 -- Realtime sends the old row with an update or a delete only if the log of the database holds it.
 ALTER TABLE public.conversations REPLICA IDENTITY FULL;

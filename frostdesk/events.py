@@ -90,6 +90,7 @@ class ReplyGenerated(Event, frozen=True, kw_only=True):
 
     `answers` are the messages that it covers, all up to `through_version` of the stream; `about`
     is the booking decision that it announces. Where code wrote it alone, `model` is absent.
+    `calls` counts the requests to the model that it took, those for dropped answers included.
     """
 
     text: str
@@ -103,6 +104,7 @@ class ReplyGenerated(Event, frozen=True, kw_only=True):
     prompt_hash: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    calls: int = 0
     seconds: float = 0.0
 
 
@@ -116,10 +118,15 @@ class ReplyPartSent(Event, frozen=True, kw_only=True):
 
 
 class ReplySent(Event, frozen=True, kw_only=True):
-    """WhatsApp took the whole reply. `whatsapp_ids` are the ids it gave, one a part."""
+    """WhatsApp took the whole reply. `whatsapp_ids` are the ids it gave, one a part.
+
+    `seconds` is how long it took to hand over what was left of it, tries and waits included;
+    absent where a status told of it.
+    """
 
     reply_id: UUID
     whatsapp_ids: tuple[str, ...]
+    seconds: float = 0.0
 
 
 class SendUncertain(Event, frozen=True, kw_only=True):
@@ -140,7 +147,8 @@ class ReplyFailed(Event, frozen=True, kw_only=True):
     """Nothing more is tried until a person asks for it.
 
     `stage` is `model` (no reply could be made for `answers`), `send` or `delivery` (`reply_id`
-    could not be brought to the customer) or `worker` (workers died over it).
+    could not be brought to the customer), `worker` (workers died over it) or `limit` (the day's
+    budget of model calls is spent).
     """
 
     stage: str
@@ -270,6 +278,16 @@ class AnswerWithheld(Event, frozen=True, kw_only=True):
     booking_id: UUID | None = None
 
 
+class AnswerDeferred(Event, frozen=True, kw_only=True):
+    """The customer writes faster than the model may be called: `answers` and more wait a little.
+
+    `until` (UTC) is when the pace allows the next answer. It then comes by itself.
+    """
+
+    until: datetime
+    answers: tuple[UUID, ...]
+
+
 class CalendarShared(Event, frozen=True, kw_only=True):
     """The lessons can be subscribed to at an address that follows from this event's id.
 
@@ -304,6 +322,7 @@ FrostDeskEvent = (
     | AutomationStopped
     | AutomationResumed
     | AnswerWithheld
+    | AnswerDeferred
     | CalendarShared
     | CalendarRevoked
 )

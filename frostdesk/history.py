@@ -51,7 +51,13 @@ _IN_THE_LIST = (
 )
 """What the list of conversations shows something of."""
 
-_NAMES_ONLY = (e.ReplyPartSent, e.HandedOver, e.AutomationStopped, e.AutomationResumed)
+_NAMES_ONLY = (
+    e.ReplyPartSent,
+    e.HandedOver,
+    e.AutomationStopped,
+    e.AutomationResumed,
+    e.AnswerDeferred,
+)
 """What names messages as its reason or subject, and leaves their rows as they are."""
 
 _NAMED = (
@@ -112,6 +118,7 @@ _SENTENCES: Mapping[type[e.Event], Callable[[Any], str]] = MappingProxyType(
         e.DeliveryUpdated: _delivery,
         e.HandedOver: lambda event: event.reason,
         e.AnswerWithheld: lambda event: event.reason,
+        e.AnswerDeferred: lambda event: f"too fast: an answer comes at {event.until:%H:%M:%S} UTC",
         e.BookingProposed: _lesson,
         e.BookingConfirmed: _lesson,
         e.BookingCancelled: _lesson,

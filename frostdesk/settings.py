@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_base_url: str | None = None
     openai_model: str = "gpt-5-mini"
     timezone: ZoneInfo = ZoneInfo("Europe/Zurich")
+    customer_calls_per_minute: int = 240
+    model_calls_per_day: int = 50_000
     rules_file: Path | None = None
     disclosure_file: Path | None = None
     supabase_url: str = ""
@@ -76,6 +78,13 @@ def _port(value: str) -> int:
     if not 0 < port < 65536:  # noqa: PLR2004  # the range of TCP
         raise ValueError
     return port
+
+
+def _count(value: str) -> int:
+    count = int(value)
+    if count <= 0:
+        raise ValueError
+    return count
 
 
 def _zone(value: str) -> ZoneInfo:
@@ -152,6 +161,18 @@ VARIABLES = (
     ),
     Variable("FROSTDESK_OPENAI_MODEL", "openai_model", "the name of a model", _text),
     Variable("FROSTDESK_TIMEZONE", "timezone", "an IANA time zone, such as Europe/Zurich", _zone),
+    Variable(
+        "FROSTDESK_CUSTOMER_CALLS_PER_MINUTE",
+        "customer_calls_per_minute",
+        "how many model calls a minute one customer may cause, such as 240",
+        _count,
+    ),
+    Variable(
+        "FROSTDESK_MODEL_CALLS_PER_DAY",
+        "model_calls_per_day",
+        "how many model calls a day all customers together may cause, such as 50000",
+        _count,
+    ),
     Variable(
         "FROSTDESK_RULES_FILE",
         "rules_file",

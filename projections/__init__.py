@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -9,6 +11,12 @@ TABLES = ("conversations", "identities", "messages", "bookings")
 """The tables in the order in which they are filled: a message refers to its conversation."""
 
 STATEMENTS = {table: files(__name__).joinpath(f"{table}.sql").read_text() for table in TABLES}
+
+READS = {
+    table: frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", statement))
+    for table, statement in STATEMENTS.items()
+}
+"""The event types that each table's statement names, and so all that it can follow from."""
 
 
 class Connection(Protocol):
@@ -18,11 +26,15 @@ class Connection(Protocol):
         """Run one statement and return its command tag."""
 
 
-async def project(connection: Connection, after: int, upto: int) -> None:
+async def project(
+    connection: Connection, after: int, upto: int, *, types: Collection[str] | None = None
+) -> None:
     """Bring every table from position `after` up to and including `upto` of the log.
 
-    Runs in the caller's transaction. The tables are found through the connection's search path,
-    so the same statements fill the live tables and those of another schema.
+    Where `types` says which types of events these are, tables that none of them concerns are left
+    alone. Runs in the caller's transaction. The tables are found through the connection's search
+    path, so the same statements fill the live tables and those of another schema.
     """
-    for statement in STATEMENTS.values():
-        await connection.execute(statement, after, upto)
+    for table, statement in STATEMENTS.items():
+        if types is None or not READS[table].isdisjoint(types):
+            await connection.execute(statement, after, upto)

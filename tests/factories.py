@@ -24,7 +24,7 @@ from frostdesk.events import (
     derive_id,
     message_id_for,
 )
-from frostdesk.lessons import make_lesson
+from frostdesk.lessons.checking import make_lesson
 from frostdesk.store.append import NewEvent
 from tests.support.secrets import PHONE_NUMBER_ID
 

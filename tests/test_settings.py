@@ -43,6 +43,8 @@ MALFORMED = {
     "OPENAI_BASE_URL": ["api.example/v1", "https://h:999999/v1"],
     "FROSTDESK_OPENAI_MODEL": ["a model"],
     "FROSTDESK_TIMEZONE": ["Mars/Base", "Europe", "../etc/passwd", "CET+99"],
+    "FROSTDESK_CUSTOMER_CALLS_PER_MINUTE": ["0", "-1", "many", "1.5"],
+    "FROSTDESK_MODEL_CALLS_PER_DAY": ["0", "-1", "many", "1e3"],
     "FROSTDESK_RULES_FILE": ["/nowhere/rules.md", "/"],
     "FROSTDESK_DISCLOSURE_FILE": ["/nowhere/disclosure.toml"],
     "FROSTDESK_SUPABASE_URL": ["abcdefgh.supabase.co"],

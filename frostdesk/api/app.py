@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import structlog
 from aiohttp import web
 
-from frostdesk.api import calendar, desk, health, inbound, takeover
 from frostdesk.api.answers import errors_to_problems
 from frostdesk.api.keys import DOORBELL, GATE, POOL, REDIS, SETTINGS, STORE
-from frostdesk.api.requests import for_instructor
+from frostdesk.api.metrics import METRICS, Metrics
+from frostdesk.api.openapi import DOCUMENT, document
+from frostdesk.api.routes import ELSEWHERE, ROUTES, table
 from frostdesk.auth import Gate
 from frostdesk.desk.pages import desk_routes
 from frostdesk.doorbell import Doorbell, connect_redis
@@ -33,30 +35,9 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[errors_to_problems], client_max_size=BODY_BYTES)
     app[SETTINGS], app[GATE] = settings, Gate(settings)
     app.cleanup_ctx.append(_connections)
-    app.add_routes(
-        [
-            web.get("/health", health.health),
-            web.get("/ready", health.ready),
-            web.get("/inbound", inbound.verify, allow_head=False),
-            web.post("/inbound", inbound.receive),
-            web.get("/conversations", for_instructor(desk.conversations)),
-            web.get("/conversations/{id}", for_instructor(desk.conversation)),
-            web.get("/conversations/{id}/messages", for_instructor(desk.messages)),
-            web.post("/conversations/{id}/messages", for_instructor(takeover.write)),
-            web.post("/conversations/{id}/pause", for_instructor(takeover.pause)),
-            web.post("/conversations/{id}/resume", for_instructor(takeover.resume)),
-            web.post("/conversations/{id}/retry", for_instructor(desk.retry_failed)),
-            web.get("/bookings", for_instructor(desk.bookings)),
-            web.get("/bookings/{id}", for_instructor(desk.booking)),
-            web.post("/bookings/{id}/confirm", for_instructor(desk.confirm)),
-            web.post("/bookings/{id}/cancel", for_instructor(desk.cancel)),
-            web.get("/calendar", for_instructor(calendar.address)),
-            web.post("/calendar", for_instructor(calendar.share)),
-            web.delete("/calendar", for_instructor(calendar.revoke)),
-            web.get("/calendar/{secret}.ics", calendar.feed),
-            web.get("/events", for_instructor(desk.events)),
-        ]
-    )
+    app[METRICS] = Metrics()
+    app[DOCUMENT] = msgspec.json.encode(document((*ROUTES, *ELSEWHERE)))
+    app.add_routes(table())
     app.add_routes(desk_routes(settings))
     add_realtime(app, settings, app[GATE])
     return app

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from aiohttp import web
 
-from frostdesk import sharing
 from frostdesk.api.answers import json_answer
 from frostdesk.api.keys import POOL, SETTINGS, STORE
 from frostdesk.errors import NotFoundError
+from frostdesk.instructor import sharing
 from frostdesk.store.reading import lessons_between
 from frostdesk.store.rows import NamedBooking
 

@@ -8,9 +8,9 @@ from frostdesk.api.answers import json_answer
 from frostdesk.api.keys import DOORBELL, POOL, STORE
 from frostdesk.api.requests import POSITION_MOST, path_id, query_id, query_int, query_limit
 from frostdesk.bookings import Command
-from frostdesk.commands import decide_booking, retry
 from frostdesk.errors import RefusedError
 from frostdesk.events import EVENT_TYPES
+from frostdesk.instructor.commands import decide_booking, retry
 from frostdesk.store import reading
 from frostdesk.store.rows import Page
 

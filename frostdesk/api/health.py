@@ -23,9 +23,15 @@ class Readiness(msgspec.Struct, frozen=True):
     redis: str
 
 
+class Liveness(msgspec.Struct, frozen=True):
+    """`ok`."""
+
+    status: str
+
+
 async def health(_: web.Request) -> web.Response:
     """The process serves."""
-    return json_answer({"status": "ok"})
+    return json_answer(Liveness("ok"))
 
 
 async def ready(request: web.Request) -> web.Response:

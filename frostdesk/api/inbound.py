@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from frostdesk.api.keys import DOORBELL, POOL, SETTINGS, STORE
+from frostdesk.api.metrics import METRICS
 from frostdesk.api.requests import read_body
 from frostdesk.deliveries import record_statuses
 from frostdesk.doorbell import generate_reply_job
@@ -43,6 +44,7 @@ async def receive(request: web.Request) -> web.Response:
     secret = request.app[SETTINGS].whatsapp_app_secret.encode()
     verify_signature(body, request.headers.get("X-Hub-Signature-256"), secret)
     webhook = parse_webhook(body, received_at=datetime.now(UTC))
+    request.app[METRICS].skipped.inc(len(webhook.skipped))
     for reason in webhook.skipped:
         log.warning("part of a webhook was not understood", reason=reason)
     appending = [_append(request.app, fact) for fact in webhook.facts]
@@ -60,6 +62,8 @@ async def _append(app: web.Application, fact: InboundFact) -> None:
         id=fact.id, event=fact.event, actor="customer", correlation_id=fact.id, causation_id=None
     )
     (appended,) = await app[STORE].append([new])
+    shown = app[METRICS]
+    (shown.accepted if appended.is_new else shown.duplicates).inc()
     if isinstance(fact.event, MessageReceived) and fact.event.answerable and appended.is_new:
         _ring(app, appended, fact.event)
 

@@ -7,11 +7,11 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from frostdesk import takeover
 from frostdesk.api.answers import json_answer
 from frostdesk.api.keys import DOORBELL, POOL, STORE
-from frostdesk.api.requests import path_id
+from frostdesk.api.requests import path_id, read_body
 from frostdesk.errors import RefusedError
+from frostdesk.instructor import takeover
 from frostdesk.store import reading
 
 
@@ -24,8 +24,9 @@ class Words(msgspec.Struct, frozen=True):
 async def write(request: web.Request) -> web.Response:
     """Write to the customer; answers the message, 201. `Idempotency-Key` makes it repeatable."""
     conversation_id = path_id(request, "conversation")
+    body = await read_body(request)
     try:
-        words = msgspec.json.decode(await request.read(), type=Words)
+        words = msgspec.json.decode(body, type=Words)
     except (msgspec.MsgspecError, ValueError) as error:
         raise RefusedError('The body has to be JSON such as {"text": "See you at ten."}') from error
     app = request.app

@@ -6,8 +6,8 @@ from frostdesk.assistant.completion import ToolCall
 from frostdesk.assistant.prompt import Situation, describe_lesson
 from frostdesk.assistant.tools import ASK_INSTRUCTOR, PROPOSE_BOOKING
 from frostdesk.events import Lesson
-from frostdesk.intent import find_lesson
-from frostdesk.lessons import LessonRefusedError, LessonRequest, propose_lesson
+from frostdesk.lessons.checking import LessonRefusedError, LessonRequest, propose_lesson
+from frostdesk.lessons.intent import find_lesson
 from frostdesk.wording.lines import LessonState, handover_reply, lesson_line, refusal_line
 
 MOST_LESSONS = 10

@@ -16,6 +16,10 @@ _STAMPS = re.compile(r"(\s*\[[^\]\n]{0,40}\d{1,2}:\d{2}[^\]\n]{0,40}\])+\s*")
 # A line that begins like one of code's own would pass for the fact that it is not.
 _LESSON_LINES = re.compile(r"^[ \t*_>-]*\N{CALENDAR}.*$\n?", re.MULTILINE)
 
+# Wherever else the mark of code's lines stands, or one that looks like it, it goes: behind letters
+# that nobody sees, or within a line, it would still be taken for that of a fact.
+_MARKS = re.compile("[\N{CALENDAR}\N{TEAR-OFF CALENDAR}\N{SPIRAL CALENDAR PAD}][\ufe0e\ufe0f]? ?")
+
 _SENTENCE_END = re.compile(r"[.!?…](?=\s)|\n")
 
 
@@ -24,7 +28,7 @@ def tidy(text: str | None) -> str:
     words = _NOTES.sub("", text or "").replace("\0", "\ufffd")
     stamps = _STAMPS.match(words)
     words = words[stamps.end() :] if stamps else words
-    return _clip(_LESSON_LINES.sub("", words).strip())
+    return _clip(_MARKS.sub("", _LESSON_LINES.sub("", words)).strip())
 
 
 def _clip(words: str) -> str:

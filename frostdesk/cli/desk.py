@@ -94,7 +94,7 @@ def retry(conversation_id: UUID) -> None:
     """Process again what has failed in a conversation."""
 
     async def main(pool: Pool, store: EventStore) -> list[Job]:
-        from frostdesk.commands import retry as retry_failed
+        from frostdesk.instructor.commands import retry as retry_failed
 
         return await retry_failed(pool, store, conversation_id)
 
@@ -111,7 +111,7 @@ def write(conversation_id: UUID, text: str) -> None:
     async def main(pool: Pool, store: EventStore) -> list[Job]:
         from uuid import uuid4
 
-        from frostdesk import takeover
+        from frostdesk.instructor import takeover
 
         _, jobs = await takeover.write(pool, store, conversation_id, text=text, key=uuid4().hex)
         return jobs
@@ -126,7 +126,7 @@ def pause(conversation_id: UUID) -> None:
     """Keep the assistant from answering in a conversation."""
 
     async def main(pool: Pool, store: EventStore) -> list[Job]:
-        from frostdesk import takeover
+        from frostdesk.instructor import takeover
 
         await takeover.pause(pool, store, conversation_id)
         return []
@@ -141,7 +141,7 @@ def resume(conversation_id: UUID) -> None:
     """Let the assistant answer in a conversation again."""
 
     async def main(pool: Pool, store: EventStore) -> list[Job]:
-        from frostdesk import takeover
+        from frostdesk.instructor import takeover
 
         return await takeover.resume(pool, store, conversation_id)
 
@@ -153,7 +153,7 @@ def _decide(booking_id: UUID, command: Command, *, as_json: bool) -> None:
     decided: list[Booking] = []
 
     async def main(pool: Pool, store: EventStore) -> list[Job]:
-        from frostdesk.commands import decide_booking
+        from frostdesk.instructor.commands import decide_booking
 
         booking, jobs = await decide_booking(pool, store, booking_id, command)
         decided.append(booking)
@@ -204,7 +204,10 @@ async def _redis(
 
 
 async def _list(
-    settings: Settings, query: Callable[..., Coroutine[Any, Any, Page]], limit: int, **narrow: Any
+    settings: Settings,
+    query: Callable[..., Coroutine[Any, Any, Page[Any]]],
+    limit: int,
+    **narrow: Any,
 ) -> list[Any]:
     """Up to `limit` items of a paged list."""
     found: list[Any] = []

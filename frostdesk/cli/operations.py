@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from frostdesk.cli.running import run, settings_for, stop_event
 from frostdesk.errors import FrostDeskError
 from frostdesk.settings import DATABASE, SERVE, WORKER
+
+if TYPE_CHECKING:
+    import asyncpg
 
 SCHEMA_LOCK = 4607452717
 
@@ -17,12 +21,13 @@ SCHEMA_LOCK = 4607452717
 def init_db() -> None:
     """Apply schema.sql to the database. Safe to repeat."""
     settings = settings_for(DATABASE)
-    run(apply_schema(settings.database_url))
+    for note in run(apply_schema(settings.database_url)):
+        click.echo(f"Note: {note}", err=True)
     click.echo("The database is ready.")
 
 
-async def apply_schema(database_url: str) -> None:
-    """Apply schema.sql; two at once take turns."""
+async def apply_schema(database_url: str) -> list[str]:
+    """Apply schema.sql; two at once take turns. Gives what the database warned of meanwhile."""
     import asyncpg
 
     from frostdesk.store.database import LOST, connect
@@ -33,6 +38,8 @@ async def apply_schema(database_url: str) -> None:
         raise FrostDeskError(f"PostgreSQL cannot be reached ({type(error).__name__}).") from error
     except asyncpg.PostgresError as error:
         raise FrostDeskError(f"PostgreSQL refused the connection: {error}.") from error
+    notes: list[str] = []
+    connection.add_log_listener(lambda _, message: notes.extend(_warnings(message)))
     try:
         async with connection.transaction():
             await connection.execute(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
@@ -41,6 +48,15 @@ async def apply_schema(database_url: str) -> None:
         raise FrostDeskError(f"schema.sql could not be applied: {error}.") from error
     finally:
         await connection.close()
+    return notes
+
+
+def _warnings(message: asyncpg.PostgresLogMessage) -> list[str]:
+    """A warning and what to do about it. Notices, as of what is there already, say nothing new."""
+    fields = message.as_dict()
+    if fields["severity_en"] != "WARNING":
+        return []
+    return [". ".join(filter(None, (fields["message"], fields.get("hint"))))]
 
 
 def schema() -> str:

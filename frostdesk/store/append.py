@@ -289,7 +289,8 @@ class EventStore:
                 rows = await connection.fetch(APPEND, *_columns(batch))
                 positions = [row["position"] for row in rows if row["position"] is not None]
                 if positions:
-                    await project(connection, min(positions) - 1, max(positions))
+                    types = {type(new.event).__name__ for unit in batch for new in unit.events}
+                    await project(connection, min(positions) - 1, max(positions), types=types)
                 await connection.execute("COMMIT")
             except BaseException:
                 await _abandon(connection)

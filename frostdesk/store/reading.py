@@ -77,7 +77,9 @@ def decode_cursor(text: str, kind: type[datetime | int]) -> Cursor:
     return cursor
 
 
-async def list_conversations(pool: Pool, *, limit: int, cursor: str | None = None) -> Page:
+async def list_conversations(
+    pool: Pool, *, limit: int, cursor: str | None = None
+) -> Page[Conversation]:
     """Conversations by their last message, newest first."""
     where, args = _beyond(cursor, "c.last_message_at", "c.id")
     rows = await pool.fetch(
@@ -102,7 +104,7 @@ async def get_conversation(pool: Pool, conversation_id: UUID) -> Conversation:
 
 async def list_messages(
     pool: Pool, conversation_id: UUID, *, limit: int, cursor: str | None = None
-) -> Page:
+) -> Page[Message]:
     """A conversation's messages, newest first.
 
     Raises:
@@ -147,7 +149,7 @@ async def lessons_between(pool: Pool, start: datetime, end: datetime) -> list[Na
 
 async def list_bookings(
     pool: Pool, *, limit: int, status: str | None = None, cursor: str | None = None
-) -> Page:
+) -> Page[Booking]:
     """Bookings by when they were proposed, newest first, of one status or of all."""
     where, args = _beyond(cursor, "created_at", "id")
     if status is not None:
@@ -192,6 +194,17 @@ async def list_events(
     return [_struct({**row, "data": msgspec.json.decode(row["data"])}, LoggedEvent) for row in rows]
 
 
+async def position_before(connection: Pool | Connection, moment: datetime) -> int:
+    """The last position whose event was recorded before that moment (aware); 0 if none was.
+
+    Looked for from the head backwards: quick for a moment not long ago, whatever the log's length.
+    """
+    found = await connection.fetchval(
+        "SELECT position FROM events WHERE recorded_at < $1 ORDER BY position DESC LIMIT 1", moment
+    )
+    return int(found or 0)
+
+
 def _beyond(cursor: str | None, at: str, row_id: str) -> tuple[str, list[Any]]:
     if cursor is None:
         return "true", []
@@ -199,7 +212,7 @@ def _beyond(cursor: str | None, at: str, row_id: str) -> tuple[str, list[Any]]:
     return f"({at}, {row_id}) < ($2, $3)", [place.at, place.id]
 
 
-def _page(rows: list[asyncpg.Record], kind: type[Row], limit: int, *, at: str) -> Page:
+def _page(rows: list[asyncpg.Record], kind: type[Row], limit: int, *, at: str) -> Page[Row]:
     items = [_struct(row, kind) for row in rows[:limit]]
     more = len(rows) > limit
     last = rows[limit - 1] if more else None

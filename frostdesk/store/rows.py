@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+
+Row = TypeVar("Row")
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone."""
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,14 +23,14 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    created_at: datetime
+    created_at: Instant
     phone_number_id: str
     wa_id: str | None
     user_id: str | None
     name: str | None
     username: str | None
-    last_message_at: datetime
-    customer_at: datetime
+    last_message_at: Instant
+    customer_at: Instant
     customer_version: int
     paused: bool
     stopped: bool
@@ -42,18 +47,18 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     author: str
     content: str
-    created_at: datetime
+    created_at: Instant
     version: int
     kind: str
     status: str
     error: str | None
-    step_at: datetime
+    step_at: Instant
     whatsapp_id: str | None
-    sent_at: datetime | None
-    edited_at: datetime | None
-    deleted_at: datetime | None
-    delivered_at: datetime | None
-    read_at: datetime | None
+    sent_at: Instant | None
+    edited_at: Instant | None
+    deleted_at: Instant | None
+    delivered_at: Instant | None
+    read_at: Instant | None
     disclosure: bool
 
 
@@ -64,22 +69,22 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: UUID
     instructor_id: int
     date: date
-    time: time
+    time: Annotated[time, msgspec.Meta(tz=False)]
     duration: int
     timezone: str
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Instant
+    ends_at: Instant
     status: str
-    created_at: datetime
+    created_at: Instant
 
 
 class NamedBooking(msgspec.Struct, frozen=True, kw_only=True):
     """A lesson in the calendar: when (instants), how it stands, and with whom."""
 
     id: UUID
-    created_at: datetime
-    starts_at: datetime
-    ends_at: datetime
+    created_at: Instant
+    starts_at: Instant
+    ends_at: Instant
     status: str
     name: str | None
 
@@ -93,15 +98,15 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     type: str
     data: dict[str, Any]
-    recorded_at: datetime
+    recorded_at: Instant
     schema_version: int
     actor: str
     causation_id: UUID | None
     correlation_id: UUID | None
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, Generic[Row], frozen=True):
     """A part of a list, and what to ask for the next part with, or None at its end."""
 
-    items: list[Any]
+    items: list[Row]
     cursor: str | None

@@ -9,7 +9,7 @@ import msgspec
 from babel.dates import format_date
 
 from frostdesk.events import Lesson
-from frostdesk.lessons import FURTHEST, LONGEST, SHORTEST, LessonRefusedError
+from frostdesk.lessons.checking import FURTHEST, LONGEST, SHORTEST, LessonRefusedError
 
 LessonState = Literal["proposed", "confirmed", "cancelled"]
 

@@ -40,6 +40,7 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfini
             prompt_hash=draft.prompt_hash,
             input_tokens=draft.input_tokens,
             output_tokens=draft.output_tokens,
+            calls=draft.attempts,
             seconds=draft.seconds,
         ),
         actor="assistant",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from frostdesk.assistant.prompt import HistoryEntry, Situation
@@ -53,15 +54,17 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
         )
         await fail(context, work, failure)
         return None
+    calls = draft.attempts + context.dropped_calls.pop(work.conversation_id, 0)
     reply_id = derive_id("reply", answers[-1])
     stale_by = STALE if dropped < DROPPED_AT_MOST else TAKEN_OVER
     try:
         appended = await context.append(
-            _events(draft, work, reply_id, answers),
+            _events(msgspec.structs.replace(draft, attempts=calls), work, reply_id, answers),
             conversation_id=work.conversation_id,
             expected=Expected(work.version, stale_by),
         )
     except VersionConflictError:
+        context.dropped_calls[work.conversation_id] = calls
         log.info("the conversation has moved on, the answer is dropped", dropped=dropped + 1)
         raise
     return just_made(work, reply_id, draft.text) if appended[0].is_new else None
@@ -114,6 +117,7 @@ def _events(draft: Draft, work: Work, reply_id: UUID, answers: tuple[UUID, ...])
             prompt_hash=draft.prompt_hash,
             input_tokens=draft.input_tokens,
             output_tokens=draft.output_tokens,
+            calls=draft.attempts,
             seconds=draft.seconds,
         ),
         actor="assistant",

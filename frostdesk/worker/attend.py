@@ -13,7 +13,7 @@ import structlog
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Unfinished, Work, abandon, claim, defer, load, release
+from frostdesk.store.work import Unfinished, Work, abandon, claim, load, release
 from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context
@@ -73,10 +73,10 @@ async def _work_through(
     while work := await load(context.pool, conversation_id):
         certain = unsent | made_since(work, since)
         step = next_step(work, unsent=certain)
-        if isinstance(step, Answer) and (until := await limiting.postponed(context, work)):
-            await context.renew_no_longer(token)
-            await defer(context.pool, conversation_id, holder=context.holder, until=until)
-            return
+        if isinstance(step, Answer) and (bite := await limiting.bite(context, work)):
+            if bite == "deferred":
+                return
+            continue
         try:
             await _carry_out(context, work, step, dropped=dropped)
             dropped = 0

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import structlog
 
 from frostdesk.events import AnswerDeferred, ReplyFailed, derive_id
 from frostdesk.store.append import NewEvent
-from frostdesk.store.work import Work
+from frostdesk.store.work import Work, defer
 from frostdesk.worker.answering import fail
 from frostdesk.worker.context import Context
 
 log = structlog.get_logger(__name__)
 
 
-async def postponed(context: Context, work: Work) -> datetime | None:
-    """When (UTC) the customer who waits may be answered, or None for now. It is put on record."""
+async def bite(context: Context, work: Work) -> Literal["deferred", "refused"] | None:
+    """Apply the limits to a customer who waits for an answer; None where one may be made.
+
+    Deferred, the conversation has been given back until the customer's pace allows an answer.
+    Refused, what waits has been marked as failed, for the instructor to see and to retry.
+    """
     allowance = await context.limits.allowance(context.pool, work.conversation_id, now=work.now)
     if allowance.free_at:
         await _defer(context, work, allowance.free_at)
-    elif allowance.spent:
+        return "deferred"
+    if allowance.spent:
         await _refuse(context, work)
-    return allowance.free_at
+        return "refused"
+    return None
 
 
 async def _defer(context: Context, work: Work, until: datetime) -> None:
@@ -36,6 +43,7 @@ async def _defer(context: Context, work: Work, until: datetime) -> None:
         correlation_id=answers[0],
     )
     await context.append([new], conversation_id=work.conversation_id)
+    await defer(context.pool, work.conversation_id, holder=context.holder, until=until)
 
 
 async def _refuse(context: Context, work: Work) -> None:

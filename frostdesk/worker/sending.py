@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from time import perf_counter
 from uuid import UUID
 
 import structlog
@@ -76,6 +77,7 @@ async def fail(
 
 async def _send_parts(context: Context, work: Work, reply: Unfinished) -> None:
     """Send what has not been sent of a reply, one part after the other."""
+    began = perf_counter()
     parts = split_text(reply.text)
     sent: list[str] = []
     if len(parts) > 1:
@@ -88,7 +90,8 @@ async def _send_parts(context: Context, work: Work, reply: Unfinished) -> None:
                 reply_id=reply.id, part=number, parts=len(parts), whatsapp_id=sent[-1]
             )
             await record_send(context, work.conversation_id, part, sent[-1])
-    whole = ReplySent(reply_id=reply.id, whatsapp_ids=tuple(sent))
+    seconds = round(perf_counter() - began, 6)
+    whole = ReplySent(reply_id=reply.id, whatsapp_ids=tuple(sent), seconds=seconds)
     await record_send(context, work.conversation_id, whole, sent[-1])
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from frostdesk.assistant.instructions import load_instructions
 from frostdesk.assistant.prompt import HistoryEntry, Situation
 from frostdesk.events import Lesson
-from frostdesk.lessons import make_lesson
+from frostdesk.lessons.checking import make_lesson
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

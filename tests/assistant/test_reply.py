@@ -12,7 +12,7 @@ from frostdesk.assistant.model import Model
 from frostdesk.assistant.proposals import MOST_LESSONS
 from frostdesk.assistant.reply import Draft, draft_notice, draft_reply
 from frostdesk.errors import GiveUpError, TryAgainError
-from frostdesk.lessons import LessonRefusedError, Refusal
+from frostdesk.lessons.checking import LessonRefusedError, Refusal
 from frostdesk.retry import attempts_made
 from frostdesk.wording.lines import fallback_reply, lesson_line, notice, refusal_line
 from tests.assistant.scripted import (

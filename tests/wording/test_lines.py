@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from frostdesk.dates import LANGUAGES
-from frostdesk.lessons import LessonRefusedError, Refusal, make_lesson
+from frostdesk.lessons.checking import LessonRefusedError, Refusal, make_lesson
 from frostdesk.wording.lines import (
     LessonState,
     Sentences,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from frostdesk.errors import FrostDeskError
 from frostdesk.events import Lesson
-from frostdesk.lessons import (
+from frostdesk.lessons.checking import (
     FURTHEST,
     LONGEST,
     SHORTEST,

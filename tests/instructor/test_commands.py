@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from frostdesk.commands import decide_booking, retry
 from frostdesk.errors import ConflictError, NotFoundError
+from frostdesk.instructor.commands import decide_booking, retry
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool, create_pool
 from tests.factories import failed, generated, lesson, proposed, received, sender

@@ -9,8 +9,8 @@ from functools import partial
 
 import msgspec
 
-from frostdesk import phrases
 from frostdesk.dates import WEEKDAYS, month_meant
+from frostdesk.lessons import phrases
 
 HOUR, NOON, DAY = 60, 12 * 60, 24 * 60
 """In minutes, as every time of day here is counted from midnight."""

@@ -8,8 +8,8 @@ from babel.dates import format_date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frostdesk.intent import find_lesson
-from frostdesk.lessons import LessonRequest
+from frostdesk.lessons.checking import LessonRequest
+from frostdesk.lessons.intent import find_lesson
 
 MONDAY = date(2027, 1, 11)
 

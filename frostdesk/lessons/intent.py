@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from frostdesk import phrases
 from frostdesk.dates import fold, weekdays_meant
-from frostdesk.lessons import LessonRequest
-from frostdesk.mentions import Mentions, read_sentence
+from frostdesk.lessons import phrases
+from frostdesk.lessons.checking import LessonRequest
+from frostdesk.lessons.mentions import Mentions, read_sentence
 
 LONGEST_READ = 2_000
 """What follows these many characters is not read, so a huge reply costs no more than a long one."""

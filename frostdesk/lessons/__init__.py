@@ -1,0 +1,1 @@
+"""What a lesson may be, and lessons found in plain words. Pure."""

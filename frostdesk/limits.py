@@ -1,0 +1,103 @@
+"""How often the model may be called: for one customer in a minute, for everybody in a day.
+
+Both are counted from the log, so every worker sees the same, and nothing is forgotten with Redis or
+a process. What is being written just now is not in the log yet: with many workers a day's budget
+may be overrun by the calls under way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from frostdesk.store.database import Pool
+from frostdesk.store.reading import position_before
+
+WINDOW = timedelta(minutes=1)
+
+# A reply from before its calls were counted took one, if a model wrote it.
+CALLS = """
+CASE WHEN type = 'ReplyGenerated'
+     THEN coalesce((data ->> 'calls')::int, (data ? 'model')::int)
+     WHEN type = 'ReplyFailed' AND data ->> 'stage' = 'model' THEN (data ->> 'attempts')::int
+     ELSE 0 END
+"""
+
+# Newest first, the conversation's calls are added up until the limit is reached: when that answer
+# leaves the window, there is room for another one.
+USED = f"""
+WITH newest AS (
+    SELECT version, recorded_at, calls
+      FROM events CROSS JOIN LATERAL (SELECT {CALLS} AS calls) AS counted
+     WHERE conversation_id = $1 AND type IN ('ReplyGenerated', 'ReplyFailed') AND calls > 0
+     ORDER BY version DESC LIMIT $2
+),
+added AS (
+    SELECT recorded_at, version, sum(calls) OVER (ORDER BY version DESC) AS total FROM newest
+)
+SELECT (SELECT recorded_at FROM added WHERE total >= $2 ORDER BY version DESC LIMIT 1) AS filled_at,
+       (SELECT coalesce(max(position), 0) FROM events) AS head,
+       (SELECT coalesce(sum({CALLS}), 0) FROM events
+         WHERE position > $3 AND type IN ('ReplyGenerated', 'ReplyFailed')) AS calls
+"""
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """Whether a customer may be answered now.
+
+    `free_at` (UTC) is when the customer's pace allows it, or None where it does now; `spent` says
+    that nobody may be answered any longer today.
+    """
+
+    free_at: datetime | None
+    spent: bool
+
+
+class _Tally(msgspec.Struct, frozen=True):
+    """The calls of the day that began at `midnight`, up to a position of the log."""
+
+    midnight: datetime
+    position: int
+    calls: int
+
+
+class Limits:
+    """The two limits, and how much of the day's budget this process has seen used.
+
+    The day is that of `timezone`, the business's.
+    """
+
+    def __init__(self, *, calls_per_minute: int, calls_per_day: int, timezone: ZoneInfo) -> None:
+        self.calls_per_day = calls_per_day
+        self.timezone = timezone
+        self._calls_per_minute = calls_per_minute
+        self._tally: _Tally | None = None
+
+    async def allowance(self, pool: Pool, conversation_id: UUID, *, now: datetime) -> Allowance:
+        """What is left to answer this conversation with, at `now` (aware, the database's clock).
+
+        Raises one of `LOST` if the database is away.
+        """
+        before = await self._tally_of(pool, midnight_before(now, self.timezone))
+        row = await pool.fetchrow(USED, conversation_id, self._calls_per_minute, before.position)
+        assert row is not None  # noqa: S101  # it has no FROM
+        after = _Tally(before.midnight, row["head"], before.calls + row["calls"])
+        self._tally = max(self._tally or after, after, key=lambda t: (t.midnight, t.position))
+        free_at = row["filled_at"] and row["filled_at"] + WINDOW
+        return Allowance(
+            free_at=free_at if free_at and free_at > now else None,
+            spent=after.calls >= self.calls_per_day,
+        )
+
+    async def _tally_of(self, pool: Pool, midnight: datetime) -> _Tally:
+        if self._tally and self._tally.midnight == midnight:
+            return self._tally
+        return _Tally(midnight, await position_before(pool, midnight), 0)
+
+
+def midnight_before(now: datetime, timezone: ZoneInfo) -> datetime:
+    """When the day of `now` (aware) began on the wall clock of `timezone`."""
+    return datetime.combine(now.astimezone(timezone).date(), time(), tzinfo=timezone)
