@@ -56,7 +56,8 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 def _text(value: str) -> str:
-    if not value.isprintable() or any(c.isspace() for c in value):
+    # Tokens travel in HTTP headers, which take ASCII only.
+    if not (value.isascii() and value.isprintable()) or any(c.isspace() for c in value):
         raise ValueError
     return value
 

@@ -69,7 +69,11 @@ async def _append(app: web.Application, fact: InboundFact) -> None:
 
 
 def _ring(app: web.Application, appended: Appended, message: MessageReceived) -> None:
-    log.debug("message received", event_id=str(appended.id))
+    log.info(
+        "message received",
+        event_id=str(appended.id),
+        conversation_id=str(appended.conversation_id),
+    )
     app[DOORBELL].ring(generate_reply_job(appended.conversation_id, appended.id, message.text))
 
 

@@ -6,7 +6,12 @@ from frostdesk.assistant.completion import ToolCall
 from frostdesk.assistant.prompt import Situation, describe_lesson
 from frostdesk.assistant.tools import ASK_INSTRUCTOR, PROPOSE_BOOKING
 from frostdesk.events import Lesson
-from frostdesk.lessons.checking import LessonRefusedError, LessonRequest, propose_lesson
+from frostdesk.lessons.checking import (
+    LessonRefusedError,
+    LessonRequest,
+    Refusal,
+    propose_lesson,
+)
 from frostdesk.lessons.intent import find_lesson
 from frostdesk.wording.lines import LessonState, handover_reply, lesson_line, refusal_line
 
@@ -30,7 +35,8 @@ class Proposals:
         self._situation = situation
         self._known = [b for b in situation.bookings if b[1] in ("pending", "confirmed")]
         self._restated: dict[Lesson, LessonState] = {}
-        self._refused: LessonRefusedError | None = None
+        self._refused: list[LessonRefusedError] = []
+        self._put_right = 0
 
     def answer(self, call: ToolCall) -> str:
         """Carry out a tool call. Returns its result in words for the model, whatever was called."""
@@ -41,6 +47,7 @@ class Proposals:
                 f"There is no tool {call.name:.40}; there are {PROPOSE_BOOKING}, {ASK_INSTRUCTOR}."
             )
         if call.arguments is None:
+            self._refused.append(LessonRefusedError(Refusal.BAD_DATE))
             return "No lesson has been put down: the arguments are no JSON object. Call again."
         return self._propose(
             LessonRequest(
@@ -49,6 +56,10 @@ class Proposals:
                 duration=call.arguments.get("duration"),
             )
         )
+
+    def begin_round(self) -> None:
+        """A lesson that is accepted from here on puts right what was refused before."""
+        self._put_right = len(self._refused)
 
     def read(self, words: str) -> None:
         """Take a lesson from plain words, unless a tool call has settled the matter."""
@@ -63,8 +74,9 @@ class Proposals:
         """What the customer must see of it: a line a lesson, or why there is none."""
         lines = [lesson_line(lesson, "proposed", language) for lesson in self.accepted]
         lines += [lesson_line(lesson, state, language) for lesson, state in self._restated.items()]
-        if self._refused and not self.accepted:
-            lines.append(refusal_line(self._refused, language))
+        others = bool(self.accepted)
+        refusals = [refusal_line(error, language, others=others) for error in self._refused]
+        lines += dict.fromkeys(refusals)
         if self.handover:
             lines.append(handover_reply(language))
         return lines
@@ -81,7 +93,7 @@ class Proposals:
                 return known
             self._check(request, taken=(*self._situation.taken, *self.accepted))
         except LessonRefusedError as error:
-            self._refused = error
+            self._refused.append(error)
             return f"Refused. {error}"
         return self._accept(lesson)
 
@@ -112,6 +124,8 @@ class Proposals:
                 " Ask the customer to write again about the others."
             )
         self.accepted.append(lesson)
+        del self._refused[: self._put_right]
+        self._put_right = 0
         return (
             f"Put down as a proposal: {describe_lesson(lesson)}."
             " It waits for the instructor and is not confirmed."

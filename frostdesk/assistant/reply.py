@@ -15,6 +15,8 @@ from frostdesk.assistant.tools import TOOLS
 from frostdesk.assistant.words import tidy
 from frostdesk.errors import FrostDeskError
 from frostdesk.events import Lesson
+from frostdesk.lessons.checking import LessonRefusedError, propose_lesson
+from frostdesk.lessons.intent import find_lesson
 from frostdesk.wording.languages import detect_language
 from frostdesk.wording.lines import fallback_reply, lesson_line, notice
 
@@ -92,6 +94,9 @@ async def draft_notice(
     messages = [*build_messages(situation), _announcement(lesson, state)]
     talk = Talk(model, messages, tools=None, wait_initial=wait_initial)
     words = await _words_if_any(talk)
+    if _speaks_of_another(words, lesson, situation):
+        _log.warning("notice_written_by_code", reason="the model spoke of another lesson")
+        words = ""
     language = conversation_language(situation)
     return Draft(
         text=_text(
@@ -119,6 +124,7 @@ async def _converse(talk: Talk, proposals: Proposals) -> str:
         completion = await talk.ask()
         if not completion.tool_calls:
             break
+        proposals.begin_round()
         talk.tell(completion, map(proposals.answer, completion.tool_calls))
     words = tidy(completion.text)
     proposals.read(words)
@@ -138,6 +144,18 @@ async def _words_if_any(talk: Talk) -> str:
     except FrostDeskError as error:
         _log.warning("notice_written_without_model", reason=str(error))
         return ""
+
+
+def _speaks_of_another(words: str, lesson: Lesson, situation: Situation) -> bool:
+    """Whether the words put the customer down for a lesson that is not the one decided about."""
+    request = find_lesson(words, today=situation.now.astimezone(situation.timezone).date())
+    if request is None:
+        return False
+    try:
+        found = propose_lesson(request, timezone=situation.timezone, now=situation.now, taken=())
+    except LessonRefusedError:
+        return True
+    return (found.starts_at, found.duration) != (lesson.starts_at, lesson.duration)
 
 
 def _announcement(lesson: Lesson, state: str) -> Message:

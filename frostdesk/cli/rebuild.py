@@ -56,7 +56,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     help="Build the tables as they stood then, in --schema. A position (included), or a date (to"
     " its end) or time such as 2027-01-15T14:30, in the business's zone unless it names one.",
 )
-@click.option("--schema", metavar="NAME", help="With --as-of: where to build them, such as then.")
+@click.option("--schema", metavar="NAME", help="With --as-of: where to build them, such as noon.")
 @click.option("--diff", is_flag=True, help="With --as-of: print what has changed since.")
 @json_option
 def rebuild(

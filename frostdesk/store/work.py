@@ -79,6 +79,9 @@ SELECT json_build_object(
                          WHERE conversation_id = c.id
                            AND NOT (role = 'assistant' AND status = 'failed')
                          ORDER BY version DESC LIMIT 10) m),
+    'failed', (SELECT coalesce(json_agg(m.id ORDER BY m.version), '[]')
+                 FROM (SELECT id, version FROM messages
+                        WHERE conversation_id = c.id AND status = 'failed' AND role = 'user') m),
     'unfinished', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
                      FROM (SELECT id, role, status, content AS text, step_at, whatsapp_id,
                                   version,
@@ -182,6 +185,7 @@ class WorkBooking(msgspec.Struct, frozen=True):
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as a worker finds it. `now` is the database's clock; all times have zones.
 
+    `failed` are the customer's messages that could not be answered.
     `version` is the head of the stream, `customer_version` that of the customer's last words;
     `taken` are the instructor's confirmed lessons ahead, of every customer.
     """
@@ -198,6 +202,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     disclosed: bool
     history: tuple[HistoryRow, ...]
+    failed: tuple[UUID, ...]
     unfinished: tuple[Unfinished, ...]
     bookings: tuple[WorkBooking, ...]
     taken: tuple[Lesson, ...]

@@ -23,6 +23,7 @@ class Sentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirmed: str
     cancelled: str
     refused: str
+    another_refused: str
     bad_date: str
     wrong_weekday: str
     bad_time: str
@@ -69,8 +70,11 @@ def lesson_line(lesson: Lesson, state: LessonState, language: str) -> str:
     )
 
 
-def refusal_line(error: LessonRefusedError, language: str) -> str:
-    """One line that says that no lesson has been put down, and why, and asks for what is needed."""
+def refusal_line(error: LessonRefusedError, language: str, *, others: bool = False) -> str:
+    """One line that says that no lesson has been put down, and why, and asks for what is needed.
+
+    With `others` it says so of one lesson beside others that have been.
+    """
     sentences = _in(language)
     reason = getattr(sentences, error.reason).format(
         weekday=weekday_name(error.date, language) if error.date else "",
@@ -80,7 +84,7 @@ def refusal_line(error: LessonRefusedError, language: str) -> str:
         longest=LONGEST,
         furthest=FURTHEST,
     )
-    return sentences.refused.format(reason=reason)
+    return (sentences.another_refused if others else sentences.refused).format(reason=reason)
 
 
 def notice(state: Literal["confirmed", "cancelled"], language: str) -> str:

@@ -59,7 +59,7 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
     stale_by = STALE if dropped < DROPPED_AT_MOST else TAKEN_OVER
     try:
         appended = await context.append(
-            _events(msgspec.structs.replace(draft, attempts=calls), work, reply_id, answers),
+            _events(msgspec.structs.replace(draft, attempts=calls), work, reply_id),
             conversation_id=work.conversation_id,
             expected=Expected(work.version, stale_by),
         )
@@ -67,14 +67,22 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
         context.dropped_calls[work.conversation_id] = calls
         log.info("the conversation has moved on, the answer is dropped", dropped=dropped + 1)
         raise
+    log.info("answered", event_id=str(reply_id), answers=[str(answer) for answer in answers])
     return just_made(work, reply_id, draft.text) if appended[0].is_new else None
 
 
 async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
     """Record that messages have no answer, for the instructor to see."""
-    log.error("no answer", stage=failure.stage, reason=failure.reason, attempts=failure.attempts)
+    event_id = derive_id("failed", failure.stage, failure.answers[-1], work.version)
+    log.error(
+        "no answer",
+        event_id=str(event_id),
+        stage=failure.stage,
+        reason=failure.reason,
+        attempts=failure.attempts,
+    )
     new = NewEvent(
-        id=derive_id("failed", failure.stage, failure.answers[-1], work.version),
+        id=event_id,
         event=failure,
         actor="system",
         causation_id=failure.answers[-1],
@@ -104,12 +112,14 @@ def situation_of(context: Context, work: Work) -> Situation:
     )
 
 
-def _events(draft: Draft, work: Work, reply_id: UUID, answers: tuple[UUID, ...]) -> list[NewEvent]:
+def _events(draft: Draft, work: Work, reply_id: UUID) -> list[NewEvent]:
+    answers = tuple(message.id for message in work.waiting)
     reply = NewEvent(
         id=reply_id,
         event=ReplyGenerated(
             text=draft.text,
-            answers=answers,
+            # What failed before stands in the same history, so this reply covers it as well.
+            answers=(*work.failed, *answers),
             through_version=work.customer_version,
             disclosure=not work.disclosed,
             language=draft.language,

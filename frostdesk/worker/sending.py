@@ -119,6 +119,7 @@ async def record_send(
         correlation_id=event.reply_id,
     )
     await context.append([new], conversation_id=conversation_id)
+    log.info(what, event_id=str(new.id), reply_id=str(event.reply_id))
 
 
 async def _record_repeat(context: Context, work: Work, reply: Unfinished) -> bool:

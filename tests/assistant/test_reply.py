@@ -149,20 +149,34 @@ async def test_a_corrected_proposal_counts(model: Model, server: ScriptedServer)
     assert draft.text == f"Done.\n\n{PROPOSED}"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        calls("no JSON"),
-        calls('["2027-01-15"]'),
-        calls(ASKED, name="confirm_booking"),
-        calls(ASKED, name=""),
-    ],
-)
-async def test_an_invalid_call_books_nothing(
+@pytest.mark.parametrize("answer", [calls("no JSON"), calls('["2027-01-15"]')])
+async def test_unreadable_arguments_are_denied_by_code(
     model: Model, server: ScriptedServer, answer: Answer
 ) -> None:
-    """An unknown tool or unreadable arguments are answered with an error, and book nothing."""
-    server.script(answer, says("At what time?"))
+    """Whatever the model then says, the customer reads that nothing has been put down."""
+    server.script(answer, says("You have your lesson."))
+
+    draft = await reply(model)
+
+    assert draft.lessons == ()
+    assert draft.text.startswith("You have your lesson.\n\nNo lesson has been put down: ")
+
+
+async def test_what_is_put_right_is_not_denied(model: Model, server: ScriptedServer) -> None:
+    """A call that was refused and then made properly leaves only the lesson's line."""
+    server.script(calls("no JSON"), calls(ASKED), says("Done."))
+
+    draft = await reply(model)
+
+    assert (draft.lessons, draft.text) == ((LESSON,), f"Done.\n\n{PROPOSED}")
+
+
+@pytest.mark.parametrize("name", ["confirm_booking", ""])
+async def test_an_unknown_tool_does_nothing(
+    model: Model, server: ScriptedServer, name: str
+) -> None:
+    """A tool that there is not is answered with an error, and books nothing."""
+    server.script(calls(ASKED, name=name), says("At what time?"))
 
     draft = await reply(model)
 
@@ -196,7 +210,10 @@ async def test_two_calls_cannot_overlap(model: Model, server: ScriptedServer) ->
     draft = await reply(model)
 
     assert draft.lessons == (LESSON,)
-    assert draft.text == f"One.\n\n{PROPOSED}"
+    words, line, refusal = draft.text.replace("\n\n", "\n").split("\n")
+    assert (words, line) == ("One.", PROPOSED)
+    assert refusal.startswith("Another lesson has not been put down: ")
+    assert "taken" in refusal
     assert "No lesson has been put down" in server.tool_results()[1]
 
 
@@ -429,6 +446,17 @@ async def test_a_notice_proposes_nothing(model: Model, server: ScriptedServer) -
     server.script(calls(asks("2027-01-16", "10:00", 60), text=IN_WORDS))
 
     assert (await tell(model, "confirmed")).lessons == ()
+
+
+async def test_a_notice_of_another_lesson_is_not_passed_on(
+    model: Model, server: ScriptedServer
+) -> None:
+    """Words that put the customer down for a lesson that was not decided about are replaced."""
+    server.script(says("Fine! I have put you down for 2027-01-16 at 10:00 for 60 minutes."))
+
+    draft = await tell(model, "confirmed")
+
+    assert draft.text == f"{notice('confirmed', 'en')}\n\n{lesson_line(LESSON, 'confirmed', 'en')}"
 
 
 async def test_a_notice_may_be_the_first_message(model: Model, server: ScriptedServer) -> None:

@@ -106,6 +106,10 @@ def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     raise AssertionError("Chromium did not start.")
 
 
+class NavigatedError(Exception):
+    """The page that was asked has given way to another one meanwhile."""
+
+
 class Browser:
     """A connection to a running browser."""
 
@@ -149,6 +153,8 @@ class Browser:
         request = {"id": number, "method": method, "params": params}
         await self._socket.send_json(request | ({"sessionId": session} if session else {}))
         message = await asyncio.wait_for(answer, START_SECONDS)
+        if "navigated" in str(message.get("error")):
+            raise NavigatedError
         assert "error" not in message, f"{method}: {message['error']}"
         return message["result"]
 
@@ -234,18 +240,23 @@ class Page:
         return await self.run(f"({function})({given})")
 
     async def until(self, expression: str) -> Any:
-        """Wait until an expression is true; gives its value."""
-        return await until(lambda: self.run(expression), WAIT_SECONDS)
+        """Wait until an expression is true, over navigations; gives its value."""
+
+        async def value() -> Any:
+            try:
+                return await self.run(expression)
+            except NavigatedError:
+                return None
+
+        return await until(value, WAIT_SECONDS)
 
     async def sees(self, selector: str, text: str = "") -> None:
         """Wait until an element that matches, and holds the text, can be seen."""
-        await until(
-            lambda: self.apply(f"(s, t) => Boolean(({FIND})(s, t))", selector, text), WAIT_SECONDS
-        )
+        await self.until(f"Boolean(({FIND})({json.dumps(selector)}, {json.dumps(text)}))")
 
     async def misses(self, selector: str, text: str = "") -> None:
         """Wait until no such element can be seen."""
-        await until(lambda: self.apply(f"(s, t) => !({FIND})(s, t)", selector, text), WAIT_SECONDS)
+        await self.until(f"!({FIND})({json.dumps(selector)}, {json.dumps(text)})")
 
     async def texts(self, selector: str) -> list[str]:
         """What the elements that match say, in order."""

@@ -43,6 +43,23 @@ async def test_three_attempts_and_then_a_person(desk: Desk, faults: list[str]) -
     await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
 
 
+async def test_the_next_reply_covers_what_failed_before(desk: Desk) -> None:
+    """A failed message stands in the history of the next answer: it is answered with it, once."""
+    phone = desk.phone()
+    await desk.model(faults=["400"])
+    await phone.write("Question one")
+    await desk.has_events("ReplyFailed")
+    await desk.is_idle()
+    await phone.write("Question two")
+    await phone.hears()
+    await desk.is_idle()
+    (reply,) = await desk.events("ReplyGenerated")
+    assert len(reply["answers"]) == 2
+    conversation_id = await desk.conversation_id()
+    assert (await desk.api.get(f"/conversations/{conversation_id}"))["failed"] == 0
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
+
+
 async def test_a_refusal_is_not_tried_again(desk: Desk) -> None:
     """A 400 ends after one attempt."""
     await desk.model(faults=["400"])
