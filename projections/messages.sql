@@ -46,63 +46,60 @@ changed AS (
       LEFT JOIN (SELECT id, min(sent_at) AS deleted_at
                    FROM changes WHERE deletes GROUP BY id) AS removal USING (id)
 ),
-born AS (
-    SELECT id, min(position) AS position
-      FROM (SELECT id, position FROM written UNION ALL SELECT id, position FROM changed) AS first
-     GROUP BY id
-),
--- A list made an array counts as ten rows for the planner, and as a hundred otherwise: too many for
--- it to look up messages by their ids.
 steps AS (
-    SELECT of.id::uuid AS id, position,
+    SELECT (jsonb_array_elements_text(data -> 'answers'))::uuid AS id, position,
            CASE type WHEN 'AnswerWithheld' THEN 'held' WHEN 'AssistantResumed' THEN 'waiting'
                      ELSE 'answered' END AS status,
-           NULL AS error, NULL AS whatsapp_id, recorded_at AS at
-      FROM new CROSS JOIN LATERAL unnest(ARRAY(
-          SELECT jsonb_array_elements_text(data -> 'answers'))) AS of (id)
+           NULL AS error, NULL AS whatsapp_id, recorded_at AS at,
+           NULL::timestamptz AS delivered_at, NULL::timestamptz AS read_at
+      FROM new
      WHERE type IN ('ReplyGenerated', 'InstructorWrote', 'AnswerWithheld', 'AssistantResumed')
     UNION ALL
-    SELECT of.id::uuid, position, 'forgotten', NULL, NULL, recorded_at
-      FROM new CROSS JOIN LATERAL unnest(ARRAY(
-          SELECT jsonb_array_elements_text(data -> 'messages'))) AS of (id)
-     WHERE type = 'CustomerForgotten'
+    SELECT (jsonb_array_elements_text(data -> 'messages'))::uuid, position, 'forgotten', NULL, NULL,
+           recorded_at, NULL, NULL
+      FROM new WHERE type = 'CustomerForgotten'
     UNION ALL
-    SELECT of.id::uuid, position,
-           CASE WHEN type = 'ReplyFailed' THEN 'failed'
-                WHEN of.id = data ->> 'reply_id' THEN 'pending' ELSE 'waiting' END,
-           CASE WHEN type = 'ReplyFailed' THEN data ->> 'reason' END, NULL, recorded_at
-      FROM new CROSS JOIN LATERAL (
-          SELECT unnest(ARRAY(SELECT jsonb_array_elements_text(data -> 'answers')))
-          UNION ALL SELECT data ->> 'reply_id'
-      ) AS of (id)
-     WHERE type IN ('ReplyFailed', 'RetryRequested') AND of.id IS NOT NULL
+    SELECT (jsonb_array_elements_text(data -> 'answers'))::uuid, position,
+           CASE type WHEN 'ReplyFailed' THEN 'failed' ELSE 'waiting' END,
+           CASE type WHEN 'ReplyFailed' THEN data ->> 'reason' END, NULL, recorded_at, NULL, NULL
+      FROM new WHERE type IN ('ReplyFailed', 'RetryRequested')
     UNION ALL
     SELECT (data ->> 'reply_id')::uuid, position,
-           CASE type WHEN 'ReplySent' THEN 'sent' WHEN 'SendUncertain' THEN 'unsettled'
-                     WHEN 'SendRepeated' THEN 'repeated' ELSE 'tick ' || (data ->> 'status') END,
-           NULL, data -> 'whatsapp_ids' ->> -1,
-           coalesce((data ->> 'at')::timestamptz, recorded_at)
-      FROM new WHERE type IN ('ReplySent', 'SendUncertain', 'SendRepeated', 'DeliveryUpdated')
+           CASE type WHEN 'ReplyFailed' THEN 'failed' WHEN 'RetryRequested' THEN 'pending'
+                     WHEN 'ReplySent' THEN 'sent' WHEN 'SendUncertain' THEN 'unsettled'
+                     WHEN 'SendRepeated' THEN 'repeated' END,
+           CASE type WHEN 'ReplyFailed' THEN data ->> 'reason' END,
+           CASE type WHEN 'ReplySent' THEN data -> 'whatsapp_ids' ->> -1 END,
+           recorded_at, NULL, NULL
+      FROM new
+     WHERE type IN ('ReplySent', 'SendUncertain', 'SendRepeated')
+        OR type IN ('ReplyFailed', 'RetryRequested') AND data ->> 'reply_id' IS NOT NULL
+    UNION ALL
+    SELECT (data ->> 'reply_id')::uuid, position, NULL, NULL, NULL, NULL,
+           CASE data ->> 'status' WHEN 'delivered' THEN (data ->> 'at')::timestamptz END,
+           CASE data ->> 'status' WHEN 'read' THEN (data ->> 'at')::timestamptz END
+      FROM new WHERE type = 'DeliveryUpdated'
 ),
--- The last step tells how far a message has come; ticks add their times.
+-- The last step tells how far a message has come; ticks add their times. However many steps the
+-- planner counts with, OFFSET has it look up messages by their keys and never read them all.
 progressed AS (
     SELECT s.id,
-           (array_agg(s.status ORDER BY s.position DESC)
-               FILTER (WHERE s.status NOT LIKE 'tick %'))[1] AS status,
-           (array_agg(s.error ORDER BY s.position DESC)
-               FILTER (WHERE s.status NOT LIKE 'tick %'))[1] AS error,
-           (array_agg(s.at ORDER BY s.position DESC)
-               FILTER (WHERE s.status NOT LIKE 'tick %'))[1] AS step_at,
+           (array_agg(s.status ORDER BY s.position DESC) FILTER (WHERE s.status IS NOT NULL))[1]
+               AS status,
+           (array_agg(s.error ORDER BY s.position DESC) FILTER (WHERE s.status IS NOT NULL))[1]
+               AS error,
+           (array_agg(s.at ORDER BY s.position DESC) FILTER (WHERE s.status IS NOT NULL))[1]
+               AS step_at,
            (array_agg(s.whatsapp_id ORDER BY s.position DESC)
                FILTER (WHERE s.whatsapp_id IS NOT NULL))[1] AS whatsapp_id,
            (array_agg(s.at ORDER BY s.position DESC) FILTER (WHERE s.status = 'sent'))[1]
                AS sent_at,
-           min(s.at) FILTER (WHERE s.status = 'tick delivered') AS delivered_at,
-           min(s.at) FILTER (WHERE s.status = 'tick read') AS read_at
+           min(s.delivered_at) AS delivered_at, min(s.read_at) AS read_at
       FROM steps s
-      LEFT JOIN born b USING (id)
-     WHERE b.id IS NULL OR s.position > b.position
-        OR EXISTS (SELECT FROM messages m WHERE m.id = s.id)
+      LEFT JOIN written w USING (id)
+      LEFT JOIN changed c USING (id)
+     WHERE s.position > coalesce(least(w.position, c.position), 0)
+        OR EXISTS (SELECT FROM messages m WHERE m.id = s.id OFFSET 0)
      GROUP BY s.id
 ),
 merged AS (
@@ -134,12 +131,12 @@ merged AS (
            least(m.delivered_at, p.delivered_at) AS delivered_at,
            least(m.read_at, p.read_at) AS read_at,
            coalesce(w.disclosure, m.disclosure, false) AS disclosure
-      FROM born
+      FROM written w
+      FULL JOIN changed c USING (id)
       FULL JOIN progressed p USING (id)
-      LEFT JOIN written w USING (id)
-      LEFT JOIN changed c USING (id)
-      LEFT JOIN messages m USING (id)
-     WHERE born.id IS NOT NULL OR m.id IS NOT NULL
+      LEFT JOIN LATERAL (SELECT * FROM messages WHERE messages.id = coalesce(w.id, c.id, p.id)
+                         OFFSET 0) AS m USING (id)
+     WHERE coalesce(w.id, c.id, m.id) IS NOT NULL
 )
 INSERT INTO messages AS row (id, conversation_id, role, author, content, created_at, version, kind, status,
                              error, step_at, whatsapp_id, sent_at, edited_at, deleted_at,

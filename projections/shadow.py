@@ -36,7 +36,7 @@ SPANS = 16
 """Parts into which a fill cuts the log: as many reports of progress. Each part merges with the rows
 so far, so their number, and not their length, is fixed: the work grows in line with the log."""
 
-SMALLEST_SPAN = 125_000
+SMALLEST_SPAN = 62_500
 
 TEMPORARY = "pg_temp"
 """The schema of a shadow that PostgreSQL takes away with its transaction, however that ends."""
