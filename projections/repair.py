@@ -51,6 +51,8 @@ SET LOCAL search_path = {SCHEMA}, public;
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
+-- Costs are high where sequential scans are off, and compiling would take longer than the work.
+SET LOCAL jit = off;
 SELECT pg_advisory_xact_lock({APPEND_LOCK});
 SET LOCAL lock_timeout = '400ms';
 SET LOCAL statement_timeout = '400ms'
@@ -184,7 +186,9 @@ class Repair:
         while (head := await self._head()) - self._since > CATCH_UP_EVENTS:
             upto = min(head, self._since + LONGEST_SPAN)
             async with self._connection.transaction():
-                await self._connection.execute(f"SET LOCAL search_path = {SCHEMA}, public")
+                await self._connection.execute(
+                    f"SET LOCAL search_path = {SCHEMA}, public; SET LOCAL jit = off"
+                )
                 await project(self._connection, self._since, upto)
             self._since = upto
 

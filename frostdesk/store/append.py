@@ -29,6 +29,7 @@ BEGIN = """
 BEGIN;
 SET LOCAL idle_in_transaction_session_timeout = '10s';
 SET LOCAL lock_timeout = '15s';
+SET LOCAL jit = off;
 SELECT pg_advisory_xact_lock(4607452716)
 """
 
