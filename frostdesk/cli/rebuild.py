@@ -153,7 +153,7 @@ async def _travel(settings: Settings, past: Past, *, as_json: bool) -> None:
     if not as_json:
         click.echo(
             f"The tables as they stood at position {log.head}, after {log.events:,} events, are in"
-            f" the schema {past.schema}. To be rid of them: DROP SCHEMA {past.schema} CASCADE"
+            f' the schema {past.schema}. To be rid of them: DROP SCHEMA "{past.schema}" CASCADE'
         )
     elif not past.diff:
         print_json([{"schema": past.schema, "position": log.head, "events": log.events}])

@@ -110,6 +110,22 @@ SELECT p.id, p.conversation_id, i.position, i.version,
 """
 
 
+COLUMNS = (
+    "position",
+    "id",
+    "conversation_id",
+    "version",
+    "type",
+    "data",
+    "recorded_at",
+    "schema_version",
+    "actor",
+    "causation_id",
+    "correlation_id",
+)
+"""What a backup keeps of an event, in its order."""
+
+
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event that is not yet in the log: its derived id, who did it, and what led to it."""
 
@@ -297,6 +313,14 @@ class EventStore:
                 await _abandon(connection)
                 raise
         return _results(batch, rows)
+
+
+async def restore_events(connection: Connection, staged: str) -> None:
+    """Bring the events of the table `staged`, positions included, into the log as they were."""
+    columns = ", ".join(COLUMNS)
+    await connection.execute(
+        f"INSERT INTO events ({columns}) SELECT {columns} FROM {staged} ORDER BY position"
+    )
 
 
 async def _abandon(connection: Connection) -> None:

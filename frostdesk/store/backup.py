@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from frostdesk.errors import ConflictError, FrostDeskError, RefusedError
+from frostdesk.store.append import COLUMNS, restore_events
 from frostdesk.upcasting import known_type
 from projections import project
 
@@ -26,20 +27,6 @@ CREATE TEMPORARY TABLE incoming (
 ) ON COMMIT DROP
 """
 
-COLUMNS = (
-    "position",
-    "id",
-    "conversation_id",
-    "version",
-    "type",
-    "data",
-    "recorded_at",
-    "schema_version",
-    "actor",
-    "causation_id",
-    "correlation_id",
-)
-
 GAP = """
 SELECT conversation_id FROM incoming GROUP BY conversation_id
 HAVING max(version) <> count(*) OR count(DISTINCT version) <> count(*) LIMIT 1
@@ -51,11 +38,6 @@ SELECT i.position
  WHERE ({", ".join(f"i.{c}" for c in COLUMNS)})
        IS DISTINCT FROM ({", ".join(f"e.{c}" for c in COLUMNS)})
  ORDER BY i.position LIMIT 1
-"""
-
-STORE = f"""
-INSERT INTO events ({", ".join(COLUMNS)})
-SELECT {", ".join(COLUMNS)} FROM incoming ORDER BY position
 """
 
 CONTINUE = "SELECT setval(pg_get_serial_sequence('public.events', 'position'), max(position)) "
@@ -174,7 +156,7 @@ async def _check_same(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 async def _store(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    await connection.execute(STORE)
+    await restore_events(connection, "incoming")
     last = await connection.fetchval(f"{CONTINUE} FROM events")
     await connection.execute("ANALYZE events")
     await project(connection, 0, last)

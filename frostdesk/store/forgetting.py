@@ -19,14 +19,11 @@ from projections import TABLES, past, project, repair
 
 LATEST = 2**63 - 1
 
-COPY_LOCK = 4607452719
-"""Held, shared, by whoever copies tables from an older snapshot: it must not outlive forgetting."""
-
 # Waiting for others happens before the log is closed to anybody, and not for ever.
 BEGIN = f"""
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
-SELECT pg_advisory_xact_lock({COPY_LOCK})
+SELECT pg_advisory_xact_lock({past.COPY_LOCK})
 """
 
 ABOUT = """

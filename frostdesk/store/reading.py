@@ -96,10 +96,7 @@ async def get_conversation(pool: Pool, conversation_id: UUID) -> Conversation:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = await pool.fetchrow(f"{CONVERSATIONS} WHERE c.id = $1", conversation_id)
-    if row is None:
-        raise NotFoundError(f"There is no conversation {conversation_id}.")
-    return _struct(row, Conversation)
+    return await _one(pool, f"{CONVERSATIONS} WHERE c.id = $1", conversation_id, Conversation)
 
 
 async def list_messages(
@@ -128,10 +125,7 @@ async def get_message(pool: Pool, message_id: UUID) -> Message:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = await pool.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
-    if row is None:
-        raise NotFoundError(f"There is no message {message_id}.")
-    return _struct(row, Message)
+    return await _one(pool, "SELECT * FROM messages WHERE id = $1", message_id, Message)
 
 
 async def lessons_between(pool: Pool, start: datetime, end: datetime) -> list[NamedBooking]:
@@ -169,10 +163,7 @@ async def get_booking(pool: Pool, booking_id: UUID) -> Booking:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = await pool.fetchrow("SELECT * FROM bookings WHERE id = $1", booking_id)
-    if row is None:
-        raise NotFoundError(f"There is no booking {booking_id}.")
-    return _struct(row, Booking)
+    return await _one(pool, "SELECT * FROM bookings WHERE id = $1", booking_id, Booking)
 
 
 async def list_events(
@@ -203,6 +194,13 @@ async def position_before(connection: Pool | Connection, moment: datetime) -> in
         "SELECT position FROM events WHERE recorded_at < $1 ORDER BY position DESC LIMIT 1", moment
     )
     return int(found or 0)
+
+
+async def _one(pool: Pool, query: str, row_id: UUID, kind: type[Row]) -> Row:
+    row = await pool.fetchrow(query, row_id)
+    if row is None:
+        raise NotFoundError(f"There is no {kind.__name__.lower()} {row_id}.")
+    return _struct(row, kind)
 
 
 def _beyond(cursor: str | None, at: str, row_id: str) -> tuple[str, list[Any]]:

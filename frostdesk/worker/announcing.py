@@ -8,10 +8,10 @@ from uuid import UUID
 from frostdesk.assistant.reply import draft_notice
 from frostdesk.bookings import BOOKING_TYPES
 from frostdesk.errors import VersionConflictError
-from frostdesk.events import ReplyGenerated, derive_id
+from frostdesk.events import derive_id
 from frostdesk.store.append import Expected, NewEvent
 from frostdesk.store.work import Unfinished, Work, WorkBooking
-from frostdesk.worker.answering import situation_of
+from frostdesk.worker.answering import reply_of, situation_of
 from frostdesk.worker.context import Context
 from frostdesk.worker.steps import just_made
 
@@ -29,20 +29,7 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfini
     decision_id = cast("UUID", booking.decision_id)
     notice = NewEvent(
         id=derive_id("notice", decision_id),
-        event=ReplyGenerated(
-            text=draft.text,
-            through_version=work.customer_version,
-            about=decision_id,
-            booking_id=booking.id,
-            disclosure=not work.disclosed,
-            language=draft.language,
-            model=draft.model,
-            prompt_hash=draft.prompt_hash,
-            input_tokens=draft.input_tokens,
-            output_tokens=draft.output_tokens,
-            calls=draft.attempts,
-            seconds=draft.seconds,
-        ),
+        event=reply_of(draft, work, about=decision_id, booking_id=booking.id),
         actor="assistant",
         causation_id=decision_id,
         correlation_id=booking.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -112,24 +113,29 @@ def situation_of(context: Context, work: Work) -> Situation:
     )
 
 
+def reply_of(draft: Draft, work: Work, **what_for: Any) -> ReplyGenerated:
+    """The event of a drafted text: what it is for, and how it was made."""
+    return ReplyGenerated(
+        text=draft.text,
+        through_version=work.customer_version,
+        disclosure=not work.disclosed,
+        language=draft.language,
+        model=draft.model,
+        prompt_hash=draft.prompt_hash,
+        input_tokens=draft.input_tokens,
+        output_tokens=draft.output_tokens,
+        calls=draft.attempts,
+        seconds=draft.seconds,
+        **what_for,
+    )
+
+
 def _events(draft: Draft, work: Work, reply_id: UUID) -> list[NewEvent]:
     answers = tuple(message.id for message in work.waiting)
     reply = NewEvent(
         id=reply_id,
-        event=ReplyGenerated(
-            text=draft.text,
-            # What failed before stands in the same history, so this reply covers it as well.
-            answers=(*work.failed, *answers),
-            through_version=work.customer_version,
-            disclosure=not work.disclosed,
-            language=draft.language,
-            model=draft.model,
-            prompt_hash=draft.prompt_hash,
-            input_tokens=draft.input_tokens,
-            output_tokens=draft.output_tokens,
-            calls=draft.attempts,
-            seconds=draft.seconds,
-        ),
+        # What failed before stands in the same history, so this reply covers it as well.
+        event=reply_of(draft, work, answers=(*work.failed, *answers)),
         actor="assistant",
         causation_id=answers[-1],
         correlation_id=answers[0],

@@ -268,7 +268,7 @@ async def test_a_copy_under_way_is_waited_for(
     """Forgetting waits for whoever copies from the past, holding up no append, and gives up."""
     monkeypatch.setattr(forgetting, "BEGIN", forgetting.BEGIN.replace("10s", "300ms"))
     async with pool.acquire() as copier, copier.transaction():
-        await copier.execute(f"SELECT pg_advisory_xact_lock_shared({forgetting.COPY_LOCK})")
+        await copier.execute(f"SELECT pg_advisory_xact_lock_shared({past.COPY_LOCK})")
         with pytest.raises(ConflictError, match="Nothing was forgotten"):
             await erase(connection, mira)
     assert "knee" in await everything(pool)
