@@ -290,6 +290,8 @@ BEGIN
     REVOKE ALL ON public.events, public.conversations, public.identities, public.messages,
         public.bookings, public.claims FROM frostdesk_service;
     GRANT USAGE ON SCHEMA public TO frostdesk_service;
+    -- For the function by which a session appends (frostdesk/store/writing.py).
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO frostdesk_service', current_database());
     GRANT SELECT, INSERT ON public.events TO frostdesk_service;
     GRANT SELECT, INSERT, UPDATE ON public.conversations, public.identities, public.messages,
         public.bookings TO frostdesk_service;

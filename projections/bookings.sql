@@ -30,14 +30,14 @@ announced AS (
        AND data ->> 'about' IS NOT NULL
      ORDER BY data ->> 'booking_id', position DESC
 ),
--- A forgotten customer is told nothing more: every decision counts as announced.
-forgotten AS (
-    SELECT conversation_id FROM events WHERE type = 'CustomerForgotten'
-),
 touched AS (
     SELECT id FROM proposed UNION SELECT id FROM decided UNION SELECT id FROM announced
     UNION
-    SELECT b.id FROM new JOIN bookings b USING (conversation_id) WHERE type = 'CustomerForgotten'
+    SELECT b.id
+      FROM new
+     CROSS JOIN LATERAL (SELECT id FROM bookings
+                          WHERE bookings.conversation_id = new.conversation_id OFFSET 0) AS b
+     WHERE type = 'CustomerForgotten'
 ),
 merged AS (
     SELECT t.id,
@@ -52,14 +52,18 @@ merged AS (
            coalesce(d.status, b.status, 'pending') AS status,
            coalesce(b.created_at, p.recorded_at) AS created_at,
            coalesce(d.decision_id, b.decision_id) AS decision_id,
+           -- A forgotten customer is told nothing more: every decision counts as announced.
            CASE WHEN f.conversation_id IS NULL THEN coalesce(a.announced_id, b.announced_id)
                 ELSE coalesce(d.decision_id, b.decision_id) END AS announced_id
       FROM touched t
-      LEFT JOIN bookings b USING (id)
-      LEFT JOIN proposed p USING (id)
+      LEFT JOIN LATERAL (SELECT * FROM bookings WHERE bookings.id = t.id OFFSET 0) AS b ON true
+      LEFT JOIN proposed p ON p.id = t.id
       LEFT JOIN decided d ON d.id = t.id AND (b.id IS NOT NULL OR d.position > p.position)
       LEFT JOIN announced a ON a.id = t.id AND (b.id IS NOT NULL OR a.position > p.position)
-      LEFT JOIN forgotten f ON f.conversation_id = coalesce(b.conversation_id, p.conversation_id)
+      LEFT JOIN LATERAL (SELECT conversation_id FROM events
+                          WHERE type = 'CustomerForgotten'
+                            AND conversation_id = coalesce(b.conversation_id, p.conversation_id)
+                         OFFSET 0) AS f ON true
      WHERE coalesce(b.id, p.id) IS NOT NULL
 )
 INSERT INTO bookings AS row (id, conversation_id, instructor_id, date, "time", duration, timezone,

@@ -58,7 +58,8 @@ SELECT f.id,
        coalesce(f.automation = 'AutomationStopped', c.stopped, false),
        nullif(coalesce(f.handed_over, c.handed_over), '')
   FROM folded f
-  LEFT JOIN conversations c ON c.id = f.id
+  -- OFFSET has the planner look conversations up by their keys, however many it counts with.
+  LEFT JOIN LATERAL (SELECT * FROM conversations WHERE conversations.id = f.id OFFSET 0) AS c ON true
  WHERE coalesce(c.phone_number_id, f.phone_number_id) IS NOT NULL
     ON CONFLICT (id) DO UPDATE
    SET (wa_id, user_id, name, username, last_message_at, customer_at, customer_version,

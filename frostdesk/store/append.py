@@ -1,4 +1,4 @@
-"""The one place that writes events, and with them, in the same transaction, every projection.
+"""Appending events to the log.
 
 Whatever is waiting is appended together: while one transaction commits, the next batch collects.
 Appends of all processes take turns by an advisory lock, so the order of positions is the order of
@@ -18,112 +18,11 @@ import msgspec
 
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import Event, Sender, conversation_id_for
-from frostdesk.store.database import LOST, Connection, Pool
-from projections import project
+from frostdesk.store.database import LOST, Pool
+from frostdesk.store.writing import write_events
 
 BATCH_EVENTS = 256
-
-# One trip. The lock comes before the snapshot of the statement that reads what others appended;
-# a client that hangs in the middle must not hold up everybody else.
-BEGIN = """
-BEGIN;
-SET LOCAL idle_in_transaction_session_timeout = '10s';
-SET LOCAL lock_timeout = '15s';
-SET LOCAL jit = off;
-SELECT pg_advisory_xact_lock(4607452716)
-"""
-
-APPEND = r"""
-WITH input AS (
-    SELECT *
-      FROM unnest($1::int[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-                  $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::int[], $12::text[],
-                  $13::smallint[])
-           WITH ORDINALITY
-        AS input (unit, id, type, data, actor, causation_id, correlation_id, conversation_id,
-                  phone_number_id, identities, after_version, minding, schema_version, place)
-),
-found AS (
-    SELECT input.*,
-           coalesce(
-               (SELECT i.conversation_id
-                  FROM unnest(string_to_array(input.identities, E'\x1f')) WITH ORDINALITY
-                    AS named (identity, place)
-                 -- The LIMIT keeps the planner from reading every identity of the number.
-                 CROSS JOIN LATERAL (SELECT conversation_id FROM identities
-                                      WHERE phone_number_id = input.phone_number_id
-                                        AND identity = named.identity LIMIT 1) AS i
-                 ORDER BY named.place LIMIT 1),
-               input.conversation_id) AS stream,
-           -- In the log before, or about a message of a customer who has been forgotten since.
-           EXISTS (SELECT FROM events e WHERE e.id = input.id)
-           OR identities IS NOT NULL AND EXISTS (
-               SELECT FROM messages m
-                 JOIN events e ON e.conversation_id = m.conversation_id
-                              AND e.type = 'CustomerForgotten'
-                WHERE m.id = coalesce((input.data::jsonb ->> 'message_id')::uuid, input.id))
-           AS known
-      FROM input
-),
--- A forgotten customer's stream has ended, but for decisions about its lessons. Whoever writes anew
--- begins another one, named by the message that it begins with: nothing ties it to the first.
-placed AS (
-    SELECT f.unit, f.id, f.type, f.data, f.actor, f.causation_id, f.correlation_id, f.after_version,
-           f.minding, f.schema_version, f.place,
-           CASE WHEN e.id IS NOT NULL AND identities IS NOT NULL AND NOT known
-                THEN first_value(f.id) OVER (PARTITION BY stream, known ORDER BY f.place)
-                ELSE stream END AS conversation_id,
-           known OR (e.id IS NOT NULL AND identities IS NULL
-                     AND f.type NOT IN ('BookingConfirmed', 'BookingCancelled')) AS known
-      FROM found f
-      LEFT JOIN events e ON e.conversation_id = f.stream AND e.type = 'CustomerForgotten'
-),
-refused AS (
-    SELECT DISTINCT unit
-      FROM placed p
-     WHERE NOT known AND after_version IS NOT NULL
-       AND EXISTS (SELECT FROM events e
-                    WHERE e.conversation_id = p.conversation_id AND e.version > p.after_version
-                      AND (minding IS NULL OR e.type = ANY (string_to_array(minding, ' '))))
-),
-fresh AS (
-    SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY place) AS step
-      FROM placed
-     WHERE NOT known AND unit NOT IN (SELECT unit FROM refused)
-),
-inserted AS (
-    INSERT INTO events (id, conversation_id, version, type, schema_version, data, actor,
-                        causation_id, correlation_id)
-    SELECT id, conversation_id,
-           step + coalesce((SELECT max(e.version) FROM events e
-                             WHERE e.conversation_id = fresh.conversation_id), 0),
-           type, schema_version, data::jsonb, actor, causation_id, correlation_id
-      FROM fresh
-     ORDER BY place
-    RETURNING id, position, version
-)
-SELECT p.id, p.conversation_id, i.position, i.version,
-       p.unit IN (SELECT unit FROM refused) AS refused
-  FROM placed p
-  LEFT JOIN inserted i ON i.id = p.id
- ORDER BY p.place
-"""
-
-
-COLUMNS = (
-    "position",
-    "id",
-    "conversation_id",
-    "version",
-    "type",
-    "data",
-    "recorded_at",
-    "schema_version",
-    "actor",
-    "causation_id",
-    "correlation_id",
-)
-"""What a backup keeps of an event, in its order."""
+IDLE_TURNS = 3
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,41 +63,35 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class _Unit(msgspec.Struct, eq=False):
-    """Events that are appended together or not at all, and who waits for it."""
+    """Events that are appended together or not at all, and who waits for it.
+
+    Two units of one batch must not both name the same, nor one name what the other touches.
+    """
 
     events: Sequence[NewEvent]
     conversation_id: UUID | None
     expected: Expected | None
     done: asyncio.Future[list[Appended]]
+    names: set[object] = msgspec.field(default_factory=set)
+    touched: set[object] = msgspec.field(default_factory=set)
 
-    @property
-    def names(self) -> set[object]:
-        """What two units of one batch must not both name.
+    def __post_init__(self) -> None:
+        """Find out what it names and touches.
 
         Two names for one person may be first seen together here, so whoever is called by either
         has to wait until the table of identities knows.
         """
-        names: set[object] = {e.id for e in self.events}
-        for sender in self.senders:
-            if len(sender.identities) > 1:
-                names.update((sender.phone_number_id, i) for i in sender.identities)
+        for new in self.events:
+            self.names.add(new.id)
+            sender: Sender | None = getattr(new.event, "sender", None)
+            if sender is not None:
+                called = [(sender.phone_number_id, i) for i in sender.identities]
+                (self.names if len(called) > 1 else self.touched).update(called)
         if self.expected is not None:
-            names.add(self.conversation_id)
-        return names
-
-    @property
-    def touched(self) -> set[object]:
-        """What it names, and what it is harmless to name twice unless somebody `names` it."""
-        touched = self.names | ({self.conversation_id} - {None})
-        for sender in self.senders:
-            touched.update((sender.phone_number_id, i) for i in sender.identities)
-        return touched
-
-    @property
-    def senders(self) -> list[Sender]:
-        """Who wrote these events, as far as a customer did."""
-        found = (getattr(new.event, "sender", None) for new in self.events)
-        return [sender for sender in found if sender is not None]
+            self.names.add(self.conversation_id)
+        elif self.conversation_id is not None:
+            self.touched.add(self.conversation_id)
+        self.touched |= self.names
 
 
 class EventStore:
@@ -247,12 +140,26 @@ class EventStore:
         return await done
 
     async def _run(self) -> None:
+        batch: list[_Unit] = []
         while True:
             await self._bell.wait()
+            await self._collect(enough=len(batch) // 2)
             batch = self._next_batch()
             if not self._waiting:
                 self._bell.clear()
             await self._append_batch(batch)
+
+    async def _collect(self, *, enough: int) -> None:
+        """Let those come along who are arriving just now: wait while turns of the loop bring more.
+
+        A turn that takes a request in and one that handles it make two. When `enough` have come,
+        the database begins while the loop goes on with the rest, and both are busy.
+        """
+        idle = 0
+        while idle < IDLE_TURNS and len(self._waiting) < max(enough, 1):
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            idle = idle + 1 if len(self._waiting) == before else 0
 
     def _next_batch(self) -> list[_Unit]:
         """As many waiting units as fit together, those that expect something first."""
@@ -301,34 +208,8 @@ class EventStore:
 
     async def _write(self, batch: list[_Unit]) -> list[list[Appended] | VersionConflictError]:
         async with self._pool.acquire() as connection:
-            try:
-                await connection.execute(BEGIN)
-                rows = await connection.fetch(APPEND, *_columns(batch))
-                positions = [row["position"] for row in rows if row["position"] is not None]
-                if positions:
-                    types = {type(new.event).__name__ for unit in batch for new in unit.events}
-                    await project(connection, min(positions) - 1, max(positions), types=types)
-                await connection.execute("COMMIT")
-            except BaseException:
-                await _abandon(connection)
-                raise
+            rows = await write_events(connection, _columns(batch))
         return _results(batch, rows)
-
-
-async def restore_events(connection: Connection, staged: str) -> None:
-    """Bring the events of the table `staged`, positions included, into the log as they were."""
-    columns = ", ".join(COLUMNS)
-    await connection.execute(
-        f"INSERT INTO events ({columns}) SELECT {columns} FROM {staged} ORDER BY position"
-    )
-
-
-async def _abandon(connection: Connection) -> None:
-    """Leave the transaction; a connection that cannot even do that is thrown away."""
-    try:
-        await asyncio.shield(connection.execute("ROLLBACK", timeout=5))
-    except Exception:  # noqa: BLE001  # the first error is the one that counts
-        connection.terminate()
 
 
 def _fail(batch: Sequence[_Unit], error: Exception) -> None:
@@ -362,13 +243,17 @@ def _rows(batch: Sequence[_Unit]) -> list[tuple[object, ...]]:
     ]
 
 
-def _whereabouts(unit: _Unit, new: NewEvent) -> tuple[UUID, str | None, str | None]:
-    """The stream if it is known, else the one that begins if none is found, and what finds it."""
+def _whereabouts(unit: _Unit, new: NewEvent) -> tuple[UUID, str | None, str | None, UUID | None]:
+    """The stream if it is known, else the one that begins if none is found, and what finds it.
+
+    Last, the customer's message that these words are, or are about.
+    """
     if unit.conversation_id is not None:
-        return unit.conversation_id, None, None
+        return unit.conversation_id, None, None, None
     sender: Sender = new.event.sender  # type: ignore[attr-defined]  # append's contract
     begins = conversation_id_for(sender.phone_number_id, sender.identities[0])
-    return begins, sender.phone_number_id, "\x1f".join(sender.identities)
+    message_id = getattr(new.event, "message_id", new.id)
+    return begins, sender.phone_number_id, "\x1f".join(sender.identities), message_id
 
 
 def _results(

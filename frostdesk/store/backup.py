@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from frostdesk.errors import ConflictError, FrostDeskError, RefusedError
-from frostdesk.store.append import COLUMNS, restore_events
+from frostdesk.store.writing import COLUMNS, restore_events
 from frostdesk.upcasting import known_type
 from projections import project
 

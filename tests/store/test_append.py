@@ -190,6 +190,16 @@ async def test_a_store_that_closes_ends_those_who_wait(pool: Pool) -> None:
 # Neighbours
 
 
+async def test_a_session_that_was_reset_appends_all_the_same(database_url: str) -> None:
+    """As one that a pooler resets between two who use it."""
+    async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
+        conversation_id = await begun(store)
+        await pool.execute("DISCARD TEMP")
+        (appended,) = await store.append([received("Again")])
+        assert (appended.conversation_id, appended.version) == (conversation_id, 2)
+        assert await pool.fetchval("SELECT count(*) FROM messages") == 2
+
+
 async def test_a_refused_event_never_fails_its_neighbours(store: EventStore, pool: Pool) -> None:
     """Of many appends that share a transaction, only the one that is refused fails."""
     units = [received(f"message {n}" if n != 5 else "NUL \0") for n in range(12)]

@@ -1,0 +1,192 @@
+"""The one place that writes events, and with them, in the same transaction, every projection.
+
+An append is one trip: a function of the session's own takes the lock, appends and projects. It is
+made from the statements here and in `projections` when a session first needs it, in the session's
+temporary schema, and named by its content: nothing has to be installed, PostgreSQL keeps the plans
+from one append to the next, a pooler may hand the session on, and two releases can share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import asyncpg
+
+from frostdesk.store.database import Connection
+from projections import READS, STATEMENTS
+
+PARAMETERS = (
+    "int[], uuid[], text[], text[], text[], uuid[], uuid[], uuid[], text[], text[], uuid[], int[], "
+    "text[], smallint[]"
+)
+
+APPEND = r"""
+WITH input AS (
+    SELECT *
+      FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WITH ORDINALITY
+        AS input (unit, id, type, data, actor, causation_id, correlation_id, conversation_id,
+                  phone_number_id, identities, message_id, after_version, minding,
+                  schema_version, place)
+),
+-- Each LIMIT and OFFSET makes the planner look up by key, whatever it believes of the tables'
+-- sizes: it plans once, perhaps while they are empty.
+found AS MATERIALIZED (
+    SELECT input.*,
+           coalesce(
+               (SELECT i.conversation_id
+                  FROM unnest(string_to_array(input.identities, E'\x1f')) WITH ORDINALITY
+                    AS named (identity, place)
+                 CROSS JOIN LATERAL (SELECT conversation_id FROM identities
+                                      WHERE phone_number_id = input.phone_number_id
+                                        AND identity = named.identity LIMIT 1) AS i
+                 ORDER BY named.place LIMIT 1),
+               input.conversation_id) AS stream,
+           -- In the log before, or about a message of a customer who has been forgotten since.
+           (SELECT true FROM events e WHERE e.id = input.id LIMIT 1) IS NOT NULL
+           OR (SELECT true
+                 FROM (SELECT conversation_id FROM messages WHERE id = input.message_id
+                       OFFSET 0) AS m
+                CROSS JOIN LATERAL (SELECT FROM events e
+                                     WHERE e.conversation_id = m.conversation_id
+                                       AND e.type = 'CustomerForgotten' LIMIT 1) AS forgotten)
+              IS NOT NULL
+           AS known
+      FROM input
+),
+-- A forgotten customer's stream has ended, but for decisions about its lessons. Whoever writes anew
+-- begins another one, named by the message that it begins with: nothing ties it to the first.
+placed AS (
+    SELECT f.unit, f.id, f.type, f.data, f.actor, f.causation_id, f.correlation_id, f.after_version,
+           f.minding, f.schema_version, f.place,
+           CASE WHEN e.id IS NOT NULL AND identities IS NOT NULL AND NOT known
+                THEN first_value(f.id) OVER (PARTITION BY stream, known ORDER BY f.place)
+                ELSE stream END AS conversation_id,
+           known OR (e.id IS NOT NULL AND identities IS NULL
+                     AND f.type NOT IN ('BookingConfirmed', 'BookingCancelled')) AS known
+      FROM found f
+      LEFT JOIN LATERAL (SELECT id FROM events
+                          WHERE conversation_id = f.stream AND type = 'CustomerForgotten'
+                          LIMIT 1) AS e ON true
+),
+refused AS (
+    SELECT DISTINCT unit
+      FROM placed p
+     WHERE NOT known AND after_version IS NOT NULL
+       AND (SELECT true FROM events e
+             WHERE e.conversation_id = p.conversation_id AND e.version > p.after_version
+               AND (minding IS NULL OR e.type = ANY (string_to_array(minding, ' ')))
+             LIMIT 1) IS NOT NULL
+),
+fresh AS (
+    SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY place) AS step
+      FROM placed
+     WHERE NOT known AND unit NOT IN (SELECT unit FROM refused)
+),
+inserted AS (
+    INSERT INTO events (id, conversation_id, version, type, schema_version, data, actor,
+                        causation_id, correlation_id)
+    SELECT id, conversation_id,
+           step + coalesce((SELECT max(e.version) FROM events e
+                             WHERE e.conversation_id = fresh.conversation_id), 0),
+           type, schema_version, data::jsonb, actor, causation_id, correlation_id
+      FROM fresh
+     ORDER BY place
+    RETURNING id, position, version
+)
+SELECT p.id, p.conversation_id, i.position, i.version,
+       p.unit IN (SELECT unit FROM refused) AS refused
+  FROM placed p
+  LEFT JOIN inserted i ON i.id = p.id
+ ORDER BY p.place
+"""
+
+COLUMNS = (
+    "position",
+    "id",
+    "conversation_id",
+    "version",
+    "type",
+    "data",
+    "recorded_at",
+    "schema_version",
+    "actor",
+    "causation_id",
+    "correlation_id",
+)
+"""What a backup keeps of an event, in its order."""
+
+PROJECT = """
+CREATE OR REPLACE FUNCTION pg_temp.{name}(bigint, bigint) RETURNS void LANGUAGE plpgsql AS $project$
+BEGIN
+    {statement};
+END $project$;
+"""
+
+# The lock comes before the snapshot of the statement that reads what others appended.
+FUNCTION = """
+CREATE OR REPLACE FUNCTION pg_temp.{name}({parameters})
+    RETURNS TABLE (id uuid, conversation_id uuid, "position" bigint, version int, refused boolean)
+    LANGUAGE plpgsql SET lock_timeout = '15s' SET jit = off
+    SET plan_cache_mode = force_generic_plan AS $append$
+#variable_conflict use_column
+DECLARE
+    head bigint;
+    reached bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(4607452716);
+    SELECT coalesce(max(position), 0) INTO head FROM events;
+    RETURN QUERY {append};
+    SELECT coalesce(max(position), 0) INTO reached FROM events;
+    IF reached > head THEN
+        {projections}
+    END IF;
+END $append$;
+"""
+
+
+def _functions() -> tuple[str, str]:
+    """The append's name, and the statements that make it and what it calls."""
+    content = repr((PARAMETERS, APPEND, PROJECT, FUNCTION, STATEMENTS))
+    version = hashlib.sha256(content.encode()).hexdigest()[:12]
+    made, calls = [], []
+    for table, statement in STATEMENTS.items():
+        name = f"frostdesk_{table}_{version}"
+        made.append(PROJECT.format(name=name, statement=statement))
+        types = ", ".join(f"'{event}'" for event in sorted(READS[table]))
+        calls.append(f"IF $3 && ARRAY[{types}] THEN PERFORM pg_temp.{name}(head, reached); END IF;")
+    name = f"frostdesk_append_{version}"
+    made.append(
+        FUNCTION.format(
+            name=name, parameters=PARAMETERS, append=APPEND, projections=" ".join(calls)
+        )
+    )
+    return name, "".join(made)
+
+
+NAME, FUNCTIONS = _functions()
+
+CALL = f"SELECT * FROM pg_temp.{NAME}({', '.join(f'${n}' for n in range(1, 15))})"
+
+
+async def write_events(
+    connection: Connection, columns: Sequence[Sequence[object]]
+) -> list[asyncpg.Record]:
+    """Append events, given as the columns that APPEND takes, in a transaction of their own.
+
+    Returns, in their order, the rows (id, conversation_id, position, version, refused).
+    """
+    try:
+        return await connection.fetch(CALL, *columns)
+    except (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
+        async with connection.transaction():
+            await connection.execute(FUNCTIONS)
+            return await connection.fetch(CALL, *columns)
+
+
+async def restore_events(connection: Connection, staged: str) -> None:
+    """Bring the events of the table `staged`, positions included, into the log as they were."""
+    columns = ", ".join(COLUMNS)
+    await connection.execute(
+        f"INSERT INTO events ({columns}) SELECT {columns} FROM {staged} ORDER BY position"
+    )
