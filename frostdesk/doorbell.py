@@ -126,7 +126,7 @@ async def enqueue(redis: ArqRedis, jobs: list[Job]) -> None:
         for job in jobs:
             body = serialize_job(job.function, job.args, {}, None, now, serializer=encode_job)
             pipe.set(job_key_prefix + job.id, body, px=expires_extra_ms, nx=True)
-            pipe.zadd(QUEUE, {job.id: now}, nx=True)
+        pipe.zadd(QUEUE, {job.id: now for job in jobs}, nx=True)
         pipe.lpush(BELL, b"1")
         pipe.ltrim(BELL, 0, 0)
         await pipe.execute()

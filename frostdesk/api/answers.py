@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import structlog
@@ -17,6 +18,9 @@ from frostdesk.store.database import LOST
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
+
+_PROCESS = secrets.token_hex(6) + "-"
+_REQUESTS = itertools.count(1)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -45,23 +49,24 @@ def problem(status: int, title: str, detail: str) -> web.Response:
 @web.middleware
 async def errors_to_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error with a problem, and bind what is logged meanwhile to the request."""
-    with structlog.contextvars.bound_contextvars(request_id=uuid4().hex):
-        try:
-            return await handler(request)
-        except RefusedError as error:
-            return problem(error.status, error.title, str(error))
-        except web.HTTPException as error:
-            return _problem_of(error)
-        except LOST as error:
-            log.warning("postgresql is away", path=request.path, error=repr(error))
-            detail = "The database cannot be reached just now; nothing is lost. Try again."
-            return problem(503, "Database away", detail)
-        except FrostDeskError as error:
-            log.exception("request failed", path=request.path)
-            return problem(500, "The request failed", str(error))
-        except Exception:
-            log.exception("request failed", path=request.path)
-            return problem(500, "The request failed", "The reason is in the log of the service.")
+    # A connection's requests follow each other in one task: each replaces the id of the last.
+    structlog.contextvars.bind_contextvars(request_id=f"{_PROCESS}{next(_REQUESTS):x}")
+    try:
+        return await handler(request)
+    except RefusedError as error:
+        return problem(error.status, error.title, str(error))
+    except web.HTTPException as error:
+        return _problem_of(error)
+    except LOST as error:
+        log.warning("postgresql is away", path=request.path, error=repr(error))
+        detail = "The database cannot be reached just now; nothing is lost. Try again."
+        return problem(503, "Database away", detail)
+    except FrostDeskError as error:
+        log.exception("request failed", path=request.path)
+        return problem(500, "The request failed", str(error))
+    except Exception:
+        log.exception("request failed", path=request.path)
+        return problem(500, "The request failed", "The reason is in the log of the service.")
 
 
 def _problem_of(error: web.HTTPException) -> web.Response:

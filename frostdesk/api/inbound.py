@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -50,11 +50,19 @@ async def receive(request: web.Request) -> web.Response:
     appending = [_append(request.app, fact) for fact in webhook.facts]
     if webhook.statuses:
         appending.append(_record(request.app, webhook.statuses))
+    await _all(appending)
+    return web.Response()
+
+
+async def _all(appending: Sequence[Awaitable[None]]) -> None:
+    """Wait until every part has ended, so that none fails another; raise the first failure."""
+    if len(appending) == 1:  # as nearly always; a task would cost more than what it waits for
+        await appending[0]
+        return
     results = await asyncio.gather(*appending, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         raise failures[0]
-    return web.Response()
 
 
 async def _append(app: web.Application, fact: InboundFact) -> None:
@@ -69,7 +77,7 @@ async def _append(app: web.Application, fact: InboundFact) -> None:
 
 
 def _ring(app: web.Application, appended: Appended, message: MessageReceived) -> None:
-    log.info(
+    log.debug(
         "message received",
         event_id=str(appended.id),
         conversation_id=str(appended.conversation_id),
