@@ -7,6 +7,7 @@ may be overrun by the calls under way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ import msgspec
 
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import position_before
+from frostdesk.store.together import Together
 
 WINDOW = timedelta(minutes=1)
 
@@ -29,19 +31,20 @@ CASE WHEN type = 'ReplyGenerated'
 # Newest first, the conversation's calls are added up until the limit is reached: when that answer
 # leaves the window, there is room for another one.
 USED = f"""
-WITH newest AS (
-    SELECT version, recorded_at, calls
-      FROM events CROSS JOIN LATERAL (SELECT {CALLS} AS calls) AS counted
-     WHERE conversation_id = $1 AND type IN ('ReplyGenerated', 'ReplyFailed') AND calls > 0
-     ORDER BY version DESC LIMIT $2
-),
-added AS (
-    SELECT recorded_at, version, sum(calls) OVER (ORDER BY version DESC) AS total FROM newest
-)
-SELECT (SELECT recorded_at FROM added WHERE total >= $2 ORDER BY version DESC LIMIT 1) AS filled_at,
-       (SELECT coalesce(max(position), 0) FROM events) AS head,
-       (SELECT coalesce(sum({CALLS}), 0) FROM events
-         WHERE position > $3 AND type IN ('ReplyGenerated', 'ReplyFailed')) AS calls
+SELECT asked.id, filled.recorded_at AS filled_at, head, calls
+  FROM (SELECT (SELECT coalesce(max(position), 0) FROM events) AS head,
+               (SELECT coalesce(sum({CALLS}), 0) FROM events
+                 WHERE position > $3 AND type IN ('ReplyGenerated', 'ReplyFailed')) AS calls) AS day
+ CROSS JOIN unnest($1::uuid[]) AS asked (id)
+  LEFT JOIN LATERAL (
+      SELECT recorded_at
+        FROM (SELECT recorded_at, version, sum(made) OVER (ORDER BY version DESC) AS total
+                FROM (SELECT version, recorded_at, made
+                        FROM events CROSS JOIN LATERAL (SELECT {CALLS} AS made) AS counted
+                       WHERE conversation_id = asked.id
+                         AND type IN ('ReplyGenerated', 'ReplyFailed') AND made > 0
+                       ORDER BY version DESC LIMIT $2) AS newest) AS added
+       WHERE total >= $2 ORDER BY version DESC LIMIT 1) AS filled ON true
 """
 
 
@@ -70,32 +73,48 @@ class Limits:
     The day is that of `timezone`, the business's.
     """
 
-    def __init__(self, *, calls_per_minute: int, calls_per_day: int, timezone: ZoneInfo) -> None:
+    def __init__(
+        self, pool: Pool, *, calls_per_minute: int, calls_per_day: int, timezone: ZoneInfo
+    ) -> None:
         self.calls_per_day = calls_per_day
         self.timezone = timezone
+        self._pool = pool
         self._calls_per_minute = calls_per_minute
         self._tally: _Tally | None = None
+        self._asking = Together(self._allowances)
 
-    async def allowance(self, pool: Pool, conversation_id: UUID, *, now: datetime) -> Allowance:
+    async def allowance(self, conversation_id: UUID, *, now: datetime) -> Allowance:
         """What is left to answer this conversation with, at `now` (aware, the database's clock).
 
         Raises one of `LOST` if the database is away.
         """
-        before = await self._tally_of(pool, midnight_before(now, self.timezone))
-        row = await pool.fetchrow(USED, conversation_id, self._calls_per_minute, before.position)
-        assert row is not None  # noqa: S101  # it has no FROM
-        after = _Tally(before.midnight, row["head"], before.calls + row["calls"])
-        self._tally = max(self._tally or after, after, key=lambda t: (t.midnight, t.position))
-        free_at = row["filled_at"] and row["filled_at"] + WINDOW
-        return Allowance(
-            free_at=free_at if free_at and free_at > now else None,
-            spent=after.calls >= self.calls_per_day,
-        )
+        allowance = await self._asking((conversation_id, now))
+        assert allowance is not None  # noqa: S101  # one for each that is asked
+        return allowance
 
-    async def _tally_of(self, pool: Pool, midnight: datetime) -> _Tally:
+    async def _allowances(
+        self, asked: Sequence[tuple[UUID, datetime]]
+    ) -> dict[tuple[UUID, datetime], Allowance]:
+        latest = max(now for _, now in asked)
+        before = await self._tally_of(midnight_before(latest, self.timezone))
+        rows = await self._pool.fetch(
+            USED, [of for of, _ in asked], self._calls_per_minute, before.position
+        )
+        after = _Tally(before.midnight, rows[0]["head"], before.calls + rows[0]["calls"])
+        self._tally = max(self._tally or after, after, key=lambda t: (t.midnight, t.position))
+        spent = after.calls >= self.calls_per_day
+        filled_at = {row["id"]: row["filled_at"] for row in rows}
+        return {(of, now): _allowance(filled_at[of], now, spent=spent) for of, now in asked}
+
+    async def _tally_of(self, midnight: datetime) -> _Tally:
         if self._tally and self._tally.midnight == midnight:
             return self._tally
-        return _Tally(midnight, await position_before(pool, midnight), 0)
+        return _Tally(midnight, await position_before(self._pool, midnight), 0)
+
+
+def _allowance(filled_at: datetime | None, now: datetime, *, spent: bool) -> Allowance:
+    free_at = filled_at and filled_at + WINDOW
+    return Allowance(free_at=free_at if free_at and free_at > now else None, spent=spent)
 
 
 def midnight_before(now: datetime, timezone: ZoneInfo) -> datetime:

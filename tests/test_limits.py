@@ -21,9 +21,9 @@ async def store(pool: Pool) -> AsyncIterator[EventStore]:
         yield store
 
 
-def limits(a_minute: int = 1000, a_day: int = 1000) -> Limits:
+def limits(pool: Pool, a_minute: int = 1000, a_day: int = 1000) -> Limits:
     """Limits in Zurich that are far off unless named."""
-    return Limits(calls_per_minute=a_minute, calls_per_day=a_day, timezone=ZURICH)
+    return Limits(pool, calls_per_minute=a_minute, calls_per_day=a_day, timezone=ZURICH)
 
 
 async def conversation(store: EventStore, *calls: int, phone: str = "4179") -> UUID:
@@ -46,17 +46,17 @@ async def recorded_at(pool: Pool, version: int) -> datetime:
 async def test_a_slow_customer_is_answered_at_once(pool: Pool, store: EventStore) -> None:
     """One call fewer than the limit leaves room for an answer."""
     talk = await conversation(store, 1, 1)
-    found = await limits(3).allowance(pool, talk, now=datetime.now(UTC))
+    found = await limits(pool, 3).allowance(talk, now=datetime.now(UTC))
     assert (found.free_at, found.spent) == (None, False)
 
 
 async def test_a_fast_customer_waits_until_there_is_room(pool: Pool, store: EventStore) -> None:
     """The answer is free once the call that filled the minute has left it; then it is."""
     talk = await conversation(store, 1, 2, 1)
-    found = await limits(3).allowance(pool, talk, now=datetime.now(UTC))
+    found = await limits(pool, 3).allowance(talk, now=datetime.now(UTC))
     free_at = await recorded_at(pool, 3) + WINDOW
     assert found.free_at == free_at
-    later = await limits(3).allowance(pool, talk, now=free_at)
+    later = await limits(pool, 3).allowance(talk, now=free_at)
     assert later.free_at is None
 
 
@@ -64,7 +64,7 @@ async def test_a_pace_is_each_customers_own(pool: Pool, store: EventStore) -> No
     """Whoever else writes fast does not slow down a customer."""
     await conversation(store, 5, 5)
     ben = await conversation(store, phone=BEN)
-    found = await limits(3).allowance(pool, ben, now=datetime.now(UTC))
+    found = await limits(pool, 3).allowance(ben, now=datetime.now(UTC))
     assert found.free_at is None
 
 
@@ -73,39 +73,39 @@ async def test_failed_calls_count_and_notices_of_code_do_not(pool: Pool, store: 
     talk = await conversation(store)
     await store.append([failed(), generated(), failed(stage="limit")], conversation_id=talk)
     now = datetime.now(UTC)
-    assert (await limits(4).allowance(pool, talk, now=now)).free_at is None
-    assert (await limits(3).allowance(pool, talk, now=now)).free_at is not None
+    assert (await limits(pool, 4).allowance(talk, now=now)).free_at is None
+    assert (await limits(pool, 3).allowance(talk, now=now)).free_at is not None
 
 
 async def test_a_reply_without_a_count_took_one_call(pool: Pool, store: EventStore) -> None:
     """Replies from before calls were counted are not taken for free."""
     talk = await conversation(store)
     await store.append([generated(model="a-model")], conversation_id=talk)
-    found = await limits(1).allowance(pool, talk, now=datetime.now(UTC))
+    found = await limits(pool, 1).allowance(talk, now=datetime.now(UTC))
     assert found.free_at is not None
 
 
 async def test_the_budget_is_everybodys(pool: Pool, store: EventStore) -> None:
     """Calls of all conversations count, whichever process has seen them, from its start on."""
-    early = limits(a_day=10)
+    early = limits(pool, a_day=10)
     await conversation(store, 3)
     ben = await conversation(store, 3, phone=BEN)
     now = datetime.now(UTC)
-    assert not (await early.allowance(pool, ben, now=now)).spent
+    assert not (await early.allowance(ben, now=now)).spent
     await store.append([generated(model="a-model", calls=4)], conversation_id=ben)
-    for counting in (early, early, limits(a_day=10)):
-        assert (await counting.allowance(pool, ben, now=now)).spent
-    assert not (await limits(a_day=11).allowance(pool, ben, now=now)).spent
+    for counting in (early, early, limits(pool, a_day=10)):
+        assert (await counting.allowance(ben, now=now)).spent
+    assert not (await limits(pool, a_day=11).allowance(ben, now=now)).spent
 
 
 async def test_a_new_day_begins_at_the_businesss_midnight(pool: Pool, store: EventStore) -> None:
     """What was used yesterday is not taken from today's budget."""
-    counting = limits(a_day=2)
+    counting = limits(pool, a_day=2)
     talk = await conversation(store, 2)
     now = datetime.now(UTC)
-    assert (await counting.allowance(pool, talk, now=now)).spent
+    assert (await counting.allowance(talk, now=now)).spent
     tomorrow = midnight_before(now, ZURICH) + timedelta(days=1)
-    assert not (await counting.allowance(pool, talk, now=tomorrow)).spent
+    assert not (await counting.allowance(talk, now=tomorrow)).spent
 
 
 @pytest.mark.parametrize(

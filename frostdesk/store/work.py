@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import msgspec
 
 from frostdesk.events import Lesson
 from frostdesk.store.database import Pool
+from frostdesk.store.together import Together
 
 CLAIM_SECONDS = 20
 """How long a claim outlives the worker that has stopped renewing it."""
@@ -22,19 +24,22 @@ CLAIM_SECONDS = 20
 NOBODY = UUID(int=0)
 """Holds a conversation that has to wait, until then."""
 
+# Whoever touches several claims takes them in one order, so that nobody waits in a circle.
 CLAIM = f"""
 INSERT INTO claims AS c (conversation_id, holder, until)
-VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
+SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s'
+  FROM unnest($1::uuid[]) AS id ORDER BY id
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
  WHERE c.until < clock_timestamp() OR ($3 AND c.holder = '{NOBODY}')
-RETURNING attempts, clock_timestamp() AS at
+RETURNING conversation_id, attempts, clock_timestamp() AS at
 """
 
 # A claim that a crash of the database has wiped out is made again.
 RENEW = f"""
 INSERT INTO claims AS c (conversation_id, holder, until)
-SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s' FROM unnest($1::uuid[]) AS id
+SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s'
+  FROM unnest($1::uuid[]) AS id ORDER BY id
     ON CONFLICT (conversation_id) DO UPDATE SET until = excluded.until
  WHERE c.holder = excluded.holder
 """
@@ -42,18 +47,24 @@ SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s' FROM unnest($1::
 # Not released while there is something that can be done now: whoever rang in the meantime found
 # the claim taken and left it to its holder.
 RELEASE = """
-WITH released AS (
-    DELETE FROM claims
-     WHERE conversation_id = $1 AND holder = $2
-       AND NOT EXISTS (SELECT FROM messages WHERE conversation_id = $1 AND status = 'waiting')
-       AND NOT EXISTS (SELECT FROM bookings WHERE conversation_id = $1
+WITH mine AS (
+    SELECT conversation_id FROM claims WHERE conversation_id = ANY ($1) AND holder = $2
+     ORDER BY conversation_id FOR UPDATE
+),
+released AS (
+    DELETE FROM claims c USING mine m
+     WHERE c.conversation_id = m.conversation_id
+       AND NOT EXISTS (SELECT FROM messages
+                        WHERE conversation_id = m.conversation_id AND status = 'waiting')
+       AND NOT EXISTS (SELECT FROM bookings
+                        WHERE conversation_id = m.conversation_id
                           AND decision_id IS DISTINCT FROM announced_id)
-       AND NOT EXISTS (SELECT FROM messages WHERE conversation_id = $1 AND status = 'pending'
+       AND NOT EXISTS (SELECT FROM messages
+                        WHERE conversation_id = m.conversation_id AND status = 'pending'
                           AND id <> ALL ($3::uuid[]))
-    RETURNING true
+    RETURNING c.conversation_id
 )
-SELECT EXISTS (SELECT FROM released)
-       OR NOT EXISTS (SELECT FROM claims WHERE conversation_id = $1 AND holder = $2)
+SELECT conversation_id FROM mine EXCEPT SELECT conversation_id FROM released
 """
 
 DEFER = f"""
@@ -64,7 +75,7 @@ UPDATE claims SET holder = '{NOBODY}', until = $3, attempts = 0
 ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR conversation_id = $2)"
 
 LOAD = """
-SELECT json_build_object(
+SELECT c.id, json_build_object(
     'conversation_id', c.id, 'phone_number_id', c.phone_number_id, 'wa_id', c.wa_id,
     'user_id', c.user_id, 'customer_at', c.customer_at, 'customer_version', c.customer_version,
     'paused', c.paused, 'stopped', c.stopped,
@@ -114,9 +125,9 @@ SELECT json_build_object(
                 FROM bookings
                WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at)
                      && tstzrange(now(), NULL) AND int4range(instructor_id, instructor_id, '[]')
-                     && int4range(1, 1, '[]')))
+                     && int4range(1, 1, '[]'))) AS work
   FROM conversations c
- WHERE c.id = $1
+ WHERE c.id = ANY ($1::uuid[])
 """
 
 UNFINISHED = """
@@ -213,30 +224,52 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(m for m in self.unfinished if m.status == "waiting")
 
 
-async def claim(
-    pool: Pool, conversation_id: UUID, *, holder: UUID, urgent: bool = False
-) -> Claim | None:
-    """Take the conversation, or return None if another worker has it.
+class Claims:
+    """The conversations that `holder` works on. What is asked for at once goes out together."""
 
-    One that has to wait can be taken only where it is `urgent`.
-    """
-    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent)
-    return None if row is None else Claim(row["attempts"], row["at"])
+    def __init__(self, pool: Pool, *, holder: UUID) -> None:
+        self.holder = holder
+        self._pool = pool
+        self._claiming = Together(self._claim)
+        self._loading = Together(partial(load, pool))
+        self._releasing = Together(self._release)
+
+    async def claim(self, conversation_id: UUID, *, urgent: bool = False) -> Claim | None:
+        """Take the conversation, or return None if another worker has it.
+
+        One that has to wait can be taken only where it is `urgent`.
+        """
+        if urgent:
+            return (await self._claim([conversation_id], urgent=True)).get(conversation_id)
+        return await self._claiming(conversation_id)
+
+    async def load(self, conversation_id: UUID) -> Work | None:
+        """The conversation as it stands, or None if there is none."""
+        return await self._loading(conversation_id)
+
+    async def release(self, conversation_id: UUID, *, leaving: Sequence[UUID] = ()) -> bool:
+        """Give the conversation back, unless there is more to do than the messages in `leaving`.
+
+        Returns whether the holder has it no longer.
+        """
+        return await self._releasing((conversation_id, tuple(leaving))) is not None
+
+    async def _claim(self, ids: Sequence[UUID], *, urgent: bool = False) -> dict[UUID, Claim]:
+        rows = await self._pool.fetch(CLAIM, ids, self.holder, urgent)
+        return {row["conversation_id"]: Claim(row["attempts"], row["at"]) for row in rows}
+
+    async def _release(
+        self, asked: Sequence[tuple[UUID, tuple[UUID, ...]]]
+    ) -> dict[tuple[UUID, tuple[UUID, ...]], bool]:
+        ids = [conversation_id for conversation_id, _ in asked]
+        leaving = [message_id for _, left in asked for message_id in left]
+        kept = {row[0] for row in await self._pool.fetch(RELEASE, ids, self.holder, leaving)}
+        return {question: True for question in asked if question[0] not in kept}
 
 
 async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> None:
     """Keep these claims of `holder` for another CLAIM_SECONDS."""
     await pool.execute(RENEW, conversation_ids, holder)
-
-
-async def release(
-    pool: Pool, conversation_id: UUID, *, holder: UUID, leaving: Sequence[UUID] = ()
-) -> bool:
-    """Give the conversation back, unless there is more to do than the messages in `leaving`.
-
-    Returns whether `holder` has it no longer.
-    """
-    return bool(await pool.fetchval(RELEASE, conversation_id, holder, leaving))
 
 
 async def defer(pool: Pool, conversation_id: UUID, *, holder: UUID, until: datetime) -> None:
@@ -249,10 +282,10 @@ async def abandon(pool: Pool, *, holder: UUID, conversation_id: UUID | None = No
     await pool.execute(ABANDON, holder, conversation_id)
 
 
-async def load(pool: Pool, conversation_id: UUID) -> Work | None:
-    """The conversation as it stands, or None if there is none."""
-    found = await pool.fetchval(LOAD, conversation_id)
-    return None if found is None else msgspec.json.decode(found, type=Work)
+async def load(pool: Pool, conversation_ids: Sequence[UUID]) -> dict[UUID, Work]:
+    """Those of these conversations that there are, as they stand."""
+    rows = await pool.fetch(LOAD, conversation_ids)
+    return {row["id"]: msgspec.json.decode(row["work"], type=Work) for row in rows}
 
 
 async def find_unfinished(pool: Pool, *, limit: int, settle_after: float) -> dict[UUID, UUID]:

@@ -13,7 +13,7 @@ import structlog
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Unfinished, Work, abandon, claim, load, release
+from frostdesk.store.work import Unfinished, Work, abandon
 from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context
@@ -45,7 +45,7 @@ async def attend(
     `unsent` are replies of which the caller knows that they have not left yet. What the instructor
     asks for is `urgent`: it does not wait for a customer's pace.
     """
-    mine = await claim(context.pool, conversation_id, holder=context.holder, urgent=urgent)
+    mine = await context.claims.claim(conversation_id, urgent=urgent)
     if mine is None:
         return
     token = object()
@@ -70,7 +70,7 @@ async def _work_through(
     """One step after the other, each from the state that the last one left."""
     conversation_id = context.held[token]
     dropped = 0
-    while work := await load(context.pool, conversation_id):
+    while work := await context.claims.load(conversation_id):
         certain = unsent | made_since(work, since)
         step = next_step(work, unsent=certain)
         if isinstance(step, Answer) and (bite := await limiting.bite(context, work)):
@@ -127,7 +127,7 @@ async def _take(context: Context, work: Work, step: Step | None, dropped: int) -
 
 async def _set_aside(context: Context, conversation_id: UUID, reason: str) -> None:
     """Leave to a person what neither an answer nor a failure has come of."""
-    work = await load(context.pool, conversation_id)
+    work = await context.claims.load(conversation_id)
     if work is None or not work.waiting:
         return
     answers = tuple(message.id for message in work.waiting)
@@ -139,7 +139,7 @@ async def _let_go(context: Context, token: object, leaving: Sequence[UUID]) -> b
     """Give the conversation back, unless there is more to do; returns whether that is so."""
     conversation_id = context.held[token]
     await context.renew_no_longer(token)
-    if await release(context.pool, conversation_id, holder=context.holder, leaving=leaving):
+    if await context.claims.release(conversation_id, leaving=leaving):
         return True
     context.held[token] = conversation_id
     return False
@@ -150,5 +150,5 @@ async def _abandon(context: Context, token: object, conversation_id: UUID) -> No
     with contextlib.suppress(*LOST, asyncio.CancelledError):
         await context.renew_no_longer(token)
         await asyncio.shield(
-            abandon(context.pool, holder=context.holder, conversation_id=conversation_id)
+            abandon(context.pool, holder=context.claims.holder, conversation_id=conversation_id)
         )

@@ -15,6 +15,7 @@ from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
 from frostdesk.store.database import LOST, Pool
+from frostdesk.store.work import Claims
 from frostdesk.whatsapp.client import WhatsApp
 
 LONGEST_PAUSE_SECONDS = 2.0
@@ -35,7 +36,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     instructions: InstructionFiles
     whatsapp: WhatsApp
     limits: Limits
-    holder: UUID
+    claims: Claims
     held: dict[object, UUID] = msgspec.field(default_factory=dict)
     dropped_calls: dict[UUID, int] = msgspec.field(default_factory=dict)
     renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)

@@ -22,7 +22,7 @@ async def bite(context: Context, work: Work) -> Literal["deferred", "refused"] |
     Deferred, the conversation has been given back until the customer's pace allows an answer.
     Refused, what waits has been marked as failed, for the instructor to see and to retry.
     """
-    allowance = await context.limits.allowance(context.pool, work.conversation_id, now=work.now)
+    allowance = await context.limits.allowance(work.conversation_id, now=work.now)
     if allowance.free_at:
         await _defer(context, work, allowance.free_at)
         return "deferred"
@@ -43,7 +43,7 @@ async def _defer(context: Context, work: Work, until: datetime) -> None:
         correlation_id=answers[0],
     )
     await context.append([new], conversation_id=work.conversation_id)
-    await defer(context.pool, work.conversation_id, holder=context.holder, until=until)
+    await defer(context.pool, work.conversation_id, holder=context.claims.holder, until=until)
 
 
 async def _refuse(context: Context, work: Work) -> None:

@@ -19,7 +19,7 @@ from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import LOST, create_pool
-from frostdesk.store.work import abandon
+from frostdesk.store.work import Claims, abandon
 from frostdesk.whatsapp.client import WhatsApp
 from frostdesk.worker.context import Context
 from frostdesk.worker.queue import QueueWorker
@@ -39,7 +39,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         sweeping = asyncio.create_task(keep_sweeping(context, redis), name="sweep")
         listening = asyncio.create_task(_listen(context, redis, stop), name="listen")
         stopping = asyncio.create_task(stop.wait())
-        log.info("worker started", holder=str(context.holder))
+        log.info("worker started", holder=str(context.claims.holder))
         done, _ = await asyncio.wait(
             (sweeping, listening, stopping), return_when=asyncio.FIRST_COMPLETED
         )
@@ -47,7 +47,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         sweeping.cancel()
         await asyncio.gather(sweeping, listening, return_exceptions=True)
         with contextlib.suppress(*LOST):
-            await abandon(context.pool, holder=context.holder)
+            await abandon(context.pool, holder=context.claims.holder)
         for task in done - {stopping}:
             task.result()
     log.info("worker stopped")
@@ -78,11 +78,12 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 session, api_url=settings.whatsapp_api_url, token=settings.whatsapp_token
             ),
             limits=Limits(
+                pool,
                 calls_per_minute=settings.customer_calls_per_minute,
                 calls_per_day=settings.model_calls_per_day,
                 timezone=settings.timezone,
             ),
-            holder=uuid4(),
+            claims=Claims(pool, holder=uuid4()),
         )
 
 

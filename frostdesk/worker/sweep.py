@@ -38,7 +38,7 @@ async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
             try:
                 async with context.renewing:
                     held = list(set(context.held.values()))
-                    await renew(context.pool, held, holder=context.holder)
+                    await renew(context.pool, held, holder=context.claims.holder)
                 found = await _left_behind(context, redis) if steady else []
                 steady = True
             except LOST as error:

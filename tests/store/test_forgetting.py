@@ -177,7 +177,7 @@ async def test_nothing_is_left_to_do(
     proposal = msgspec.json.decode(lesson["data"], type=events.BookingProposed)
     await store.append([cancelled(new(proposal, booking["id"]))], conversation_id=mira)
     assert mira not in await find_unfinished(pool, limit=10, settle_after=0)
-    work = await load(pool, mira)
+    work = (await load(pool, [mira])).get(mira)
     assert work is None or (not work.unfinished and not any(b.unannounced for b in work.bookings))
     assert await rows_in(pool) == await rebuilt(pool)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -11,8 +12,8 @@ import pytest
 from frostdesk.events import RetryRequested
 from frostdesk.store import work
 from frostdesk.store.append import EventStore, NewEvent
-from frostdesk.store.database import Pool
-from frostdesk.store.work import Work, load
+from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.work import Claims, Work, load
 from tests.factories import (
     confirmed,
     deleted,
@@ -40,14 +41,14 @@ async def told(store: EventStore, pool: Pool, message: NewEvent, *events: NewEve
     (appended,) = await store.append([message])
     for event in events:
         await store.append([event], conversation_id=appended.conversation_id)
-    found = await load(pool, appended.conversation_id)
+    found = (await load(pool, [appended.conversation_id])).get(appended.conversation_id)
     assert found is not None
     return found
 
 
 async def claim(pool: Pool, conversation_id: UUID, holder: UUID) -> int | None:
     """Take a conversation; gives which attempt it is, or None."""
-    mine = await work.claim(pool, conversation_id, holder=holder)
+    mine = await Claims(pool, holder=holder).claim(conversation_id)
     return None if mine is None else mine.attempts
 
 
@@ -157,7 +158,7 @@ async def test_a_decision_is_known_however_many_lessons_there_are(
 
 async def test_an_unknown_conversation_is_no_work(pool: Pool) -> None:
     """There is nothing to load where nobody has written."""
-    assert await load(pool, uuid4()) is None
+    assert await load(pool, [uuid4()]) == {}
 
 
 # Claims
@@ -168,8 +169,35 @@ async def test_one_worker_has_a_conversation(pool: Pool) -> None:
     conversation_id, one, two = uuid4(), uuid4(), uuid4()
     assert await claim(pool, conversation_id, one) == 1
     assert await claim(pool, conversation_id, two) is None
-    assert await work.release(pool, conversation_id, holder=one)
+    assert await Claims(pool, holder=one).release(conversation_id)
     assert await claim(pool, conversation_id, two) == 1
+
+
+async def test_one_worker_takes_a_conversation_once(pool: Pool) -> None:
+    """Of several jobs that ask at once one gets it; others get what they asked for meanwhile."""
+    claims = Claims(pool, holder=uuid4())
+    first, second = uuid4(), uuid4()
+    asked = [first, second, first, first]
+    found = await asyncio.gather(*(claims.claim(conversation_id) for conversation_id in asked))
+    assert [mine is not None for mine in found] == [True, True, False, False]
+    gone = await asyncio.gather(*(claims.release(i) for i in (first, second)))
+    assert gone == [True, True]
+    assert await pool.fetchval("SELECT count(*) FROM claims") == 0
+
+
+async def test_two_workers_share_many_conversations_without_waiting_in_a_circle(
+    database_url: str,
+) -> None:
+    """Whatever the order in which each asks, every conversation has one holder."""
+    ids = [uuid4() for _ in range(200)]
+    async with create_pool(database_url) as one, create_pool(database_url) as two:
+        both = [Claims(pool, holder=uuid4()) for pool in (one, two)]
+        for _ in range(5):
+            taken = await asyncio.gather(
+                *(both[0].claim(i) for i in ids), *(both[1].claim(i) for i in reversed(ids))
+            )
+            assert sum(mine is not None for mine in taken) == len(ids)
+            await asyncio.gather(*(claims.release(i) for claims in both for i in ids))
 
 
 async def test_a_claim_that_ran_out_is_taken_over_and_counted(pool: Pool) -> None:
@@ -211,7 +239,7 @@ async def test_a_conversation_is_not_given_back_with_work_left(
     (appended,) = await store.append([received()])
     conversation_id, holder = appended.conversation_id, uuid4()
     await claim(pool, conversation_id, holder)
-    assert not await work.release(pool, conversation_id, holder=holder)
+    assert not await Claims(pool, holder=holder).release(conversation_id)
 
 
 @pytest.mark.parametrize("left", [True, False])
@@ -225,7 +253,9 @@ async def test_a_pending_reply_is_work_unless_it_is_left(
     holder = uuid4()
     await claim(pool, found.conversation_id, holder)
     leaving = [reply.id] if left else []
-    assert (await work.release(pool, found.conversation_id, holder=holder, leaving=leaving)) is left
+    assert (
+        await Claims(pool, holder=holder).release(found.conversation_id, leaving=leaving)
+    ) is left
 
 
 # The sweep's question

@@ -287,8 +287,7 @@ async def test_of_two_answers_one_counts(outside: Desk, environment: dict[str, s
     await outside.model(faults=[turn(None, one), turn("Noted."), turn(None, one, two), turn("So.")])
     await outside.phone().write("A lesson, please")
     await outside.has_events("MessageReceived")
-    work = await load(outside.pool, await outside.conversation_id())
-    assert work is not None
+    (work,) = (await load(outside.pool, [await outside.conversation_id()])).values()
     settings = settings_of(environment)
     async with open_context(settings) as quick, open_context(settings) as slow:
         await answer(quick, work, dropped=0)

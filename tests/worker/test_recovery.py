@@ -180,7 +180,7 @@ async def test_a_renewal_never_brings_back_a_claim_that_is_given_up(
             await outside.has_events("ReplySent")
             await asyncio.sleep(0.1)
             held = list(context.held.values())
-            await renew(outside.pool, held, holder=context.holder)
+            await renew(outside.pool, held, holder=context.claims.holder)
         await attending
     assert held == [conversation_id]
     assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0

@@ -249,6 +249,7 @@ async def test_statuses_of_others_change_nothing(desk: Desk) -> None:
     await greeted(desk)
     await desk.has_rows("SELECT 1 FROM messages WHERE read_at IS NOT NULL")
     (send,) = await desk.sends()
+    await desk.has_events("DeliveryUpdated", 2)
     before = len(await desk.events())
     mine = status(
         send["id"],
