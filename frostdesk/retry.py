@@ -34,11 +34,17 @@ async def with_retries(
     Raises:
         Exception: whatever `call` raised last; `attempts_made` tells how often it was called.
     """
+    try:  # nearly always all there is to it, and setting up repetitions costs more than the call
+        return await call()
+    except TryAgainError as error:
+        first = error
     made = 0
 
     async def counted() -> T:
         nonlocal made
         made += 1
+        if made == 1:
+            raise first
         return await call()
 
     def on(error: Exception) -> bool | float:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable
 from typing import Any, cast
 from uuid import UUID
 
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.worker import Worker, func
 
 from frostdesk.doorbell import BELL, QUEUE, decode_job, encode_job
+from frostdesk.store.together import Together
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
 
@@ -71,19 +73,19 @@ class QueueWorker(Worker):
             job_serializer=encode_job,
             job_deserializer=decode_job,
         )
+        self._finishing = Together(self._finish)
+        self._ended = asyncio.Event()
 
     async def main(self) -> None:
         """Take what is due, then wait for the bell, or for room, or for a second."""
         while True:
-            taken = await self._take_due() if self.allow_pick_jobs else 0
             self._forget_done()
+            taken = await self._take_due() if self.allow_pick_jobs else 0
             await self.heart_beat()
             if len(self.tasks) >= self.max_jobs or not self.allow_pick_jobs:
-                await asyncio.wait(
-                    self.tasks.values() or [asyncio.create_task(asyncio.sleep(BELL_SECONDS))],
-                    timeout=BELL_SECONDS,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                self._ended.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), BELL_SECONDS)
             elif not taken:
                 await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
@@ -112,7 +114,41 @@ class QueueWorker(Worker):
             if claimed and not queued:
                 await self.pool.delete(in_progress_key_prefix + job_id)
             elif claimed:
-                self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, again_ms))
+                task = self.loop.create_task(self.run_job(job_id, again_ms))
+                task.add_done_callback(lambda _: self._ended.set())
+                self.tasks[job_id] = task
+
+    async def finish_job(  # noqa: PLR0913, PLR0917  # arq's own
+        self,
+        job_id: str,
+        finish: bool,  # noqa: FBT001
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,  # noqa: FBT001
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Take a job that is done off the queue, together with others that are."""
+        if finish and not result_data:
+            await self._finishing(job_id)
+            return
+        await super().finish_job(
+            job_id,
+            finish,
+            result_data,
+            result_timeout_s,
+            keep_result_forever,
+            incr_score,
+            keep_in_progress,
+        )
+
+    async def _finish(self, job_ids: list[str]) -> dict[str, None]:
+        kept = (in_progress_key_prefix, retry_key_prefix, job_key_prefix)
+        async with self.pool.pipeline(transaction=True) as pipe:
+            pipe.zrem(QUEUE, *job_ids)
+            pipe.delete(*(prefix + job_id for job_id in job_ids for prefix in kept))
+            await pipe.execute()
+        return {}
 
     def _forget_done(self) -> None:
         for job_id, task in list(self.tasks.items()):
