@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 import pytest
 
-from frostdesk.realtime import hub, server, socket
+from frostdesk.realtime import hub, places, server, socket
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 from tests.factories import BEN, received, sender
@@ -233,16 +234,86 @@ async def test_an_idle_socket_is_dropped(api: Api, monkeypatch: pytest.MonkeyPat
 
 async def test_strangers_are_dropped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever shows no valid token in time is dropped, heartbeats or not; others stay."""
-    monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.2)
-    async with connected(api, key=WRONG) as stranger, connected(api) as known:
-        await stranger.push("heartbeat", topic="phoenix")
-        assert await stranger.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
+    monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.5)
+    async with connected(api) as known:
         await known.subscribe()
+        async with connected(api, key=WRONG) as stranger:
+            await stranger.push("heartbeat", topic="phoenix")
+            assert await stranger.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
+        await known.push("heartbeat", topic="phoenix")
+        assert (await known.next("phx_reply"))["status"] == "ok"
+
+
+async def test_who_never_reads_is_dropped(
+    api: Api, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even with the token and a channel, and before anything has to wait for it."""
+    monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.3)
+    async with connected(api) as known, connected(api) as lazy:
+        await known.subscribe(MESSAGES)
+        await lazy.push("phx_join", {"config": {"postgres_changes": [EVERYTHING]}})
+        await asyncio.sleep(0.6)
+        await store.append([received("Hello")])
+        await known.change()
+        assert await lazy.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
+
+
+async def test_newcomers_that_never_read_push_each_other_out(
+    api: Api, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that came first has to go, and whoever reads stays and comes in."""
+    monkeypatch.setattr(places, "NEWCOMERS_MOST", 2)
+    async with connected(api) as known:
+        await known.subscribe(MESSAGES)
+        async with connected(api) as lazy, connected(api), connected(api), connected(api) as late:
+            await late.subscribe(MESSAGES)
+            assert await lazy.close_code() == aiohttp.WSCloseCode.TRY_AGAIN_LATER
+            await store.append([received("Hello")])
+            assert [(await c.change())["type"] for c in (known, late)] == ["INSERT", "INSERT"]
+
+
+async def test_there_is_room_for_so_many(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When all places are taken the next is turned away until one of them is free."""
+    monkeypatch.setattr(places, "SOCKETS_MOST", 1)
+    async with connected(api) as first:
+        await first.subscribe()
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            async with connected(api):
+                pass
+
+    async def comes_in() -> bool:
+        with contextlib.suppress(aiohttp.WSServerHandshakeError):
+            async with connected(api):
+                return True
+        return False
+
+    await until(comes_in)
+
+
+async def test_while_much_waits_for_all_nobody_may_keep_much(
+    api: Api, store: EventStore, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several that stop reading together are dropped before each has used up its own measure."""
+    monkeypatch.setattr(socket, "WAITING_MOST", 2**40)
+    monkeypatch.setattr(socket, "WAITING_IN_ALL", 200_000)
+    monkeypatch.setattr(socket, "WAITING_FEW", 100_000)
+    await store.append([received("Hello")])
+    async with connected(api) as lazy, connected(api) as other, connected(api) as busy:
+        for client in (lazy, other, busy):
+            await client.subscribe({"event": "UPDATE", "table": "messages"})
+        heard = asyncio.create_task(contents(busy, 100))
+        for number in range(100):
+            await pool.execute(
+                "UPDATE messages SET content = $1 || repeat('x', 60000)", f"{number} "
+            )
+        assert await heard == list(range(100))
+        codes = [await client.close_code() for client in (lazy, other)]
+    assert aiohttp.WSCloseCode.OK not in codes
 
 
 async def test_strangers_take_no_room(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """When many strangers are there, the next is turned away, and the instructor comes in."""
-    monkeypatch.setattr(server, "STRANGERS_MOST", 2)
+    monkeypatch.setattr(places, "STRANGERS_MOST", 2)
     async with connected(api, key=WRONG), connected(api, key=WRONG):
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
             async with connected(api, key=WRONG):
