@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from math import inf
 
 import aiohttp
 import jwt
+import msgspec
 import structlog
 
 from frostdesk.settings import Settings
 
 ASYMMETRIC = ("ES256", "RS256", "EdDSA")
 AUDIENCE = "authenticated"
+TOKEN_SECONDS = 600
 FETCH_SECONDS = 5.0
 FETCH_EVERY_SECONDS = 30.0
 """A token may name any key; however many do, the keys are fetched no more often than this."""
 
 log = structlog.get_logger(__name__)
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """An access token of Supabase Auth, and for how many seconds it is still valid."""
+
+    token: str
+    seconds: int
 
 
 class Gate:
@@ -34,13 +44,43 @@ class Gate:
         self._fetched_at = -FETCH_EVERY_SECONDS
         self._fetching = asyncio.Lock()
 
-    def is_instructor(self, token: str) -> bool:
-        """Whether `token` is valid now, compared in constant time. No token is nobody's."""
+    async def valid_until(self, token: str) -> float:
+        """Until when (Unix seconds) `token` is the instructor's; 0 if it is not valid now.
+
+        The instructor's own is for ever. No token is nobody's.
+        """
+        if self._is_own(token):
+            return inf
+        await self._prepare(token)
+        return self._signed_in_until(token)
+
+    async def supabase_token(self, token: str) -> AccessToken | None:
+        """What Supabase takes from whoever has signed in with this valid token; None if nothing.
+
+        An access token is what it is. For the instructor's own, which Supabase does not know, one
+        is signed with the project's legacy secret, if that is known.
+        """
+        if not self._is_own(token):
+            left = await self.valid_until(token) - time.time()
+            return AccessToken(token, max(0, int(left)))
+        secret = self._settings.supabase_jwt_secret
+        if not secret:
+            return None
+        claims = {
+            "iss": self._issuer or "frostdesk",
+            "aud": AUDIENCE,
+            "role": AUDIENCE,
+            "exp": int(time.time()) + TOKEN_SECONDS,
+        }
+        return AccessToken(jwt.encode(claims, secret, algorithm="HS256"), TOKEN_SECONDS)
+
+    def _is_own(self, token: str) -> bool:
+        """Compared in constant time."""
         expected = self._settings.instructor_token.encode(errors="replace")
         matches = hmac.compare_digest(token.encode(errors="replace"), expected)
-        return (bool(expected) and matches) or self._is_signed_in(token)
+        return bool(expected) and matches
 
-    async def prepare(self, token: str) -> None:
+    async def _prepare(self, token: str) -> None:
         """Fetch Supabase's keys, if the token names one that is not known and it is time to."""
         key_id = _key_id(token)
         if not self._settings.supabase_url or key_id is None or key_id in self._keys:
@@ -68,23 +108,27 @@ class Gate:
             return
         self._keys = {key.key_id: key for key in found.keys if key.key_id}
 
-    def _is_signed_in(self, token: str) -> bool:
+    @property
+    def _issuer(self) -> str | None:
+        url = self._settings.supabase_url
+        return f"{url}/auth/v1" if url else None
+
+    def _signed_in_until(self, token: str) -> float:
         key, algorithms = self._key_for(token)
         if key is None:
-            return False
-        url = self._settings.supabase_url
+            return 0.0
         try:
             claims = jwt.decode(
                 token,
                 key,
                 algorithms=algorithms,
                 audience=AUDIENCE,
-                issuer=f"{url}/auth/v1" if url else None,
+                issuer=self._issuer,
                 options={"require": ["exp", "aud", "role"]},
             )
         except jwt.PyJWTError:
-            return False
-        return bool(claims["role"] == "authenticated")
+            return 0.0
+        return float(claims["exp"]) if claims["role"] == AUDIENCE else 0.0
 
     def _key_for(self, token: str) -> tuple[jwt.PyJWK | str | None, list[str]]:
         """The key that a token has to be signed with: of the JWKS if it names one of those."""

@@ -25,26 +25,26 @@ def claims(**more: Any) -> dict[str, Any]:
     return {"aud": "authenticated", "role": "authenticated", "exp": now + 60, "sub": "x"} | more
 
 
-def test_the_token_is_known() -> None:
+async def test_the_token_is_known() -> None:
     """Whoever holds the token is the instructor."""
-    assert Gate(SETTINGS).is_instructor("a-token")
+    assert await Gate(SETTINGS).valid_until("a-token")
 
 
 @pytest.mark.parametrize("token", ["", "a-token ", "A-token", "a-toke", "\udcff", "a.b.c"])
-def test_anything_else_is_not(token: str) -> None:
+async def test_anything_else_is_not(token: str) -> None:
     """The token counts to the letter."""
-    assert not Gate(SETTINGS).is_instructor(token)
+    assert not await Gate(SETTINGS).valid_until(token)
 
 
-def test_where_no_token_is_set_nobody_is_the_instructor() -> None:
+async def test_where_no_token_is_set_nobody_is_the_instructor() -> None:
     """An empty token opens nothing, not even where none is configured."""
-    assert not Gate(Settings()).is_instructor("")
+    assert not await Gate(Settings()).valid_until("")
 
 
-def test_a_signed_in_user_is_the_instructor() -> None:
+async def test_a_signed_in_user_is_the_instructor() -> None:
     """An access token that is signed with the project's legacy secret counts."""
     gate = Gate(Settings(instructor_token="a-token", supabase_jwt_secret=SECRET))
-    assert gate.is_instructor(jwt.encode(claims(), SECRET, algorithm="HS256"))
+    assert await gate.valid_until(jwt.encode(claims(), SECRET, algorithm="HS256"))
 
 
 @pytest.mark.parametrize(
@@ -56,19 +56,19 @@ def test_a_signed_in_user_is_the_instructor() -> None:
         {"role": "service_role"},
     ],
 )
-def test_a_token_for_something_else_is_refused(wrong: dict[str, Any]) -> None:
+async def test_a_token_for_something_else_is_refused(wrong: dict[str, Any]) -> None:
     """Expired, for another audience, or of another role: nobody's."""
     gate = Gate(Settings(supabase_jwt_secret=SECRET))
-    assert not gate.is_instructor(jwt.encode(claims(**wrong), SECRET, algorithm="HS256"))
+    assert not await gate.valid_until(jwt.encode(claims(**wrong), SECRET, algorithm="HS256"))
 
 
-def test_a_forged_token_is_refused() -> None:
+async def test_a_forged_token_is_refused() -> None:
     """Signed with another secret, or not at all."""
     gate = Gate(Settings(supabase_jwt_secret=SECRET))
     other = SECRET[::-1]
-    assert not gate.is_instructor(jwt.encode(claims(), other, algorithm="HS256"))
+    assert not await gate.valid_until(jwt.encode(claims(), other, algorithm="HS256"))
     unsigned = jwt.encode(claims(), "", algorithm="none")
-    assert not gate.is_instructor(unsigned)
+    assert not await gate.valid_until(unsigned)
 
 
 async def test_keys_of_the_project_are_fetched_and_kept(aiohttp_server: AiohttpServer) -> None:
@@ -94,13 +94,8 @@ async def test_keys_of_the_project_are_fetched_and_kept(aiohttp_server: AiohttpS
         headers={"kid": "one"},
     )
     unknown = jwt.encode(issued, KEY, algorithm="ES256", headers={"kid": "two"})
-    for token in (good, elsewhere, unknown, unknown):
-        await gate.prepare(token)
-    assert [gate.is_instructor(token) for token in (good, elsewhere, unknown)] == [
-        True,
-        False,
-        False,
-    ]
+    tokens = (good, elsewhere, unknown, unknown)
+    assert [await gate.valid_until(t) for t in tokens] == [issued["exp"], 0, 0, 0]
     assert fetched == 1
 
 
@@ -109,6 +104,29 @@ async def test_keys_that_cannot_be_fetched_let_nobody_in(aiohttp_server: Aiohttp
     url = str((await aiohttp_server(web.Application())).make_url("")).rstrip("/")
     gate = Gate(Settings(instructor_token="a-token", supabase_url=url))
     token = jwt.encode(claims(), KEY, algorithm="ES256", headers={"kid": "one"})
-    await gate.prepare(token)
-    assert not gate.is_instructor(token)
-    assert gate.is_instructor("a-token")
+    assert not await gate.valid_until(token)
+    assert await gate.valid_until("a-token")
+
+
+async def test_the_instructors_token_is_exchanged_for_one_that_supabase_knows() -> None:
+    """Signed with the project's secret, for a signed-in user, for minutes; nothing without it."""
+    url = "https://abc.example"
+    gate = Gate(Settings(instructor_token="a", supabase_url=url, supabase_jwt_secret=SECRET))
+    found = await gate.supabase_token("a")
+    assert found
+    audience, issuer = "authenticated", f"{url}/auth/v1"
+    claims = jwt.decode(found.token, SECRET, ["HS256"], audience=audience, issuer=issuer)
+    assert claims["role"] == "authenticated"
+    assert await gate.valid_until(found.token) == claims["exp"]
+    assert 0 < claims["exp"] - time.time() <= found.seconds <= 3600
+    assert await Gate(SETTINGS).supabase_token("a-token") is None
+
+
+async def test_an_access_token_stays_what_it_is() -> None:
+    """Nobody's time is made longer."""
+    gate = Gate(Settings(instructor_token="a-token", supabase_jwt_secret=SECRET))
+    token = jwt.encode(claims(), SECRET, algorithm="HS256")
+    found = await gate.supabase_token(token)
+    assert found
+    assert found.token == token
+    assert found.seconds <= 60

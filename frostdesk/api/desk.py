@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
 from frostdesk.api.answers import json_answer
-from frostdesk.api.keys import DOORBELL, POOL, STORE
-from frostdesk.api.requests import POSITION_MOST, path_id, query_id, query_int, query_limit
+from frostdesk.api.keys import DOORBELL, GATE, POOL, STORE
+from frostdesk.api.requests import POSITION_MOST, bearer, path_id, query_id, query_int, query_limit
 from frostdesk.bookings import Command
 from frostdesk.errors import RefusedError
 from frostdesk.events import EVENT_TYPES
@@ -85,6 +86,19 @@ async def retry_failed(request: web.Request) -> web.Response:
     app = request.app
     app[DOORBELL].ring(*await retry(app[POOL], app[STORE], conversation_id))
     return json_answer(await reading.get_conversation(app[POOL], conversation_id), status=202)
+
+
+class RealtimeToken(msgspec.Struct, frozen=True):
+    """What the page shows Supabase Realtime, for so many seconds; None where there is nothing."""
+
+    token: str | None = None
+    seconds: int = 0
+
+
+async def realtime_token(request: web.Request) -> web.Response:
+    """The access token with which the page listens to Supabase Realtime."""
+    found = await request.app[GATE].supabase_token(bearer(request))
+    return json_answer(RealtimeToken(found.token, found.seconds) if found else RealtimeToken())
 
 
 async def events(request: web.Request) -> web.Response:

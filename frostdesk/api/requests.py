@@ -21,16 +21,19 @@ def for_instructor(handler: Handler) -> Handler:
     """The handler, for those who hold the instructor's token only."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        gate = request.app[GATE]
-        await gate.prepare(token.strip())
-        if scheme.lower() != "bearer" or not gate.is_instructor(token.strip()):
+        if not await request.app[GATE].valid_until(bearer(request)):
             raise UnauthorizedError(
                 "This needs the header `Authorization: Bearer <the instructor's token>`."
             )
         return await handler(request)
 
     return checked
+
+
+def bearer(request: web.Request) -> str:
+    """The token that a request carries, or an empty text."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def read_body(request: web.Request) -> bytes:

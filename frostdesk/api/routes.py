@@ -201,6 +201,7 @@ ROUTES = (
         answers={200: "text/calendar"},
         problems=(404, 500, 503),
     ),
+    _read("/desk/token", desk.realtime_token, desk.RealtimeToken),
     _read("/events", desk.events, Page[LoggedEvent], parameters=OF_THE_LOG, problems=(400,)),
 )
 

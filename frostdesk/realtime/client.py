@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 from aiohttp import WSCloseCode
@@ -23,10 +25,15 @@ UNAUTHORIZED = (
 )
 
 
-class Client:
-    """Answers frames. `key` is what came as `apikey`; `judge` tells whether a token is valid."""
+EXPIRED = "The access token has expired."
 
-    def __init__(self, socket: Socket, hub: Hub, *, key: str, judge: Callable[[str], bool]) -> None:
+
+class Client:
+    """Answers frames. `key` is what came as `apikey`; `judge` tells until when a token is valid."""
+
+    def __init__(
+        self, socket: Socket, hub: Hub, *, key: str, judge: Callable[[str], Awaitable[float]]
+    ) -> None:
         self.version = socket.version
         self.known = asyncio.Event()
         self._socket = socket
@@ -34,9 +41,8 @@ class Client:
         self._key = key
         self._judge = judge
         self._channels: dict[str, Channel] = {}
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
         self._malformed = 0
-        if judge(key):
-            self.known.set()
 
     def send(self, text: str) -> None:
         """Send a frame's text soon."""
@@ -45,11 +51,13 @@ class Client:
     def lose(self, channel: Channel) -> None:
         """Forget a channel that the hub has given up."""
         self._channels.pop(channel.topic, None)
+        self._expire(channel, at=inf)
 
     def leave_all(self) -> None:
         """Leave every channel, without a word."""
         for channel in self._channels.values():
             self._hub.remove(channel)
+            self._expire(channel, at=inf)
         self._channels.clear()
 
     async def hear(self, text: str) -> None:
@@ -69,7 +77,7 @@ class Client:
             case _, "phx_leave":
                 self._leave(frame)
             case topic, "access_token":
-                self._refresh(self._channels[topic], frame.payload.get("access_token"))
+                await self._refresh(self._channels[topic], frame.payload.get("access_token"))
             case _, event:
                 reason = (
                     f"FrostDesk serves postgres_changes only, and has no use for {event[:100]}."
@@ -97,7 +105,8 @@ class Client:
         """The new channel, served from here on, and what its client is answered."""
         if not frame.topic.removeprefix("realtime:") or not frame.topic.startswith("realtime:"):
             raise RefusedError("unmatched topic")
-        if not self._judge(self._token(frame.payload)):
+        valid_until = await self._judge(self._token(frame.payload))
+        if not valid_until:
             raise UnauthorizedError(UNAUTHORIZED)
         if len(self._channels) >= CHANNELS_MOST:
             raise RefusedError("ChannelRateLimitReached: Too many channels")
@@ -109,6 +118,7 @@ class Client:
         if wishes:
             self._hub.add(channel)
         self._channels[frame.topic] = channel
+        self._expire(channel, at=valid_until)
         return channel, {"postgres_changes": confirmed(wishes, channel.bindings)}
 
     def _token(self, payload: dict[str, Any]) -> str:
@@ -121,17 +131,36 @@ class Client:
         channel = self._channels.pop(topic, None)
         if channel:
             self._hub.remove(channel)
+            self._expire(channel, at=inf)
             channel.send(frames.ended(topic, "phx_close", channel.join_ref))
 
     def _leave(self, frame: Frame) -> None:
         self._answer(frame, "ok", {})
         self._forget(frame.topic)
 
-    def _refresh(self, channel: Channel, token: Any) -> None:
+    async def _refresh(self, channel: Channel, token: Any) -> None:
         """A new token for a channel; a wrong one ends it. None means that the old one is kept."""
-        if token is None or (isinstance(token, str) and self._judge(token)):
+        if token is None:
             return
-        channel.send(frames.system(channel.topic, "error", UNAUTHORIZED))
+        valid_until = await self._judge(token) if isinstance(token, str) else 0.0
+        if valid_until:
+            self._expire(channel, at=valid_until)
+        else:
+            self._end(channel, UNAUTHORIZED)
+
+    def _expire(self, channel: Channel, *, at: float) -> None:
+        """End a channel at that time (Unix seconds), and at no other."""
+        timer = self._expiries.pop(channel.topic, None)
+        if timer:
+            timer.cancel()
+        if at < inf:
+            loop = asyncio.get_running_loop()
+            self._expiries[channel.topic] = loop.call_later(
+                at - time.time(), self._end, channel, EXPIRED
+            )
+
+    def _end(self, channel: Channel, reason: str) -> None:
+        channel.send(frames.system(channel.topic, "error", reason))
         self._forget(channel.topic)
 
     def _refuse_frame(self, reason: str) -> None:

@@ -42,8 +42,7 @@ class Realtime:
         if version not in VERSIONS:
             raise RefusedError(f"`vsn` has to be one of {', '.join(VERSIONS)}.")
         key = request.query.get("apikey", "")
-        await self._gate.prepare(key)
-        known = self._gate.is_instructor(key)
+        known = await self._gate.valid_until(key) > 0
         self._places.check(known=known)
         # Compressing costs each socket far more memory than the frames are worth; and no frame
         # waits inside aiohttp, where nobody counts it.
@@ -56,7 +55,9 @@ class Realtime:
             return ws  # it left at once
         _bound_buffer(request)
         socket = Socket(ws, self._backlog, version=version)
-        client = Client(socket, self._hub, key=key, judge=self._gate.is_instructor)
+        client = Client(socket, self._hub, key=key, judge=self._gate.valid_until)
+        if known:
+            client.known.set()
         self._places.enter(socket, known=known)
         try:
             await self._serve(socket, client)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 from uuid import UUID
 
 import aiohttp
+import jwt
+import msgspec
 import pytest
 
 from frostdesk.realtime import hub, places, server, socket
@@ -21,6 +24,7 @@ from tests.support.waiting import until
 
 SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()"
 MESSAGES = {"event": "INSERT", "schema": "public", "table": "messages"}
+SECRET = "a-legacy-secret-of-the-project-0123456789"
 WRONG = "not-the-instructors-token"
 
 
@@ -150,6 +154,36 @@ async def test_a_new_token_is_judged(api: Api, store: EventStore) -> None:
         await store.append([received("Secret")])
         await client.push("heartbeat", topic="phoenix")
         assert (await client.frame())["event"] == "phx_reply"
+
+
+async def test_a_channel_ends_with_its_token(
+    database_url: str, redis_url: str, store: EventStore
+) -> None:
+    """Whose access token runs out is told so and gets no row; who shows a new one goes on."""
+    settings = msgspec.structs.replace(
+        api_settings(database_url, redis_url), supabase_jwt_secret=SECRET
+    )
+    async with running_api(settings) as api, connected(api, key="") as renewed:
+        assert (await renewed.join(MESSAGES, token=access_token(2)))["status"] == "ok"
+        await renewed.next("system")
+        await renewed.push("access_token", {"access_token": access_token(60)})
+        async with connected(api, key="") as expired:
+            assert (await expired.join(MESSAGES, token=access_token(2)))["status"] == "ok"
+            await expired.next("system")
+            assert "expired" in (await expired.next("system"))["message"]
+            assert (await expired.frame())["event"] == "phx_close"
+            await store.append([received("Hello")])
+            assert (await renewed.change())["record"]["content"] == "Hello"
+            await expired.push("heartbeat", topic="phoenix")
+            assert (await expired.frame())["event"] == "phx_reply"
+            refused = await expired.join(MESSAGES, token=access_token(-1))
+            assert "Unauthorized" in refused["response"]["reason"]
+
+
+def access_token(seconds: int) -> str:
+    """An access token of Supabase Auth that is valid for so long."""
+    claims = {"aud": "authenticated", "role": "authenticated", "exp": int(time.time()) + seconds}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ const HEARTBEAT = 25_000;
 const ANSWER = 8_000;
 const FIRST_PAUSE = 400;
 const LONGEST_PAUSE = 15_000;
+const TOKEN_PAUSE = 1_000;
 
 export class Realtime {
+  #attempt = null;
   #socket = null;
   #ref = 0;
   #joinRef = null;
@@ -17,13 +19,13 @@ export class Realtime {
   #stopped = false;
 
   /**
-   * `url`, `apikey`, `token`: where and as whom. `onChange({table, type, record, old, errors})` is
+   * `source()` resolves to where and as whom: `{url, apikey, token, seconds}`. A token that is
+   * valid for some seconds only is renewed in time. `onChange({table, type, record, old, errors})` is
    * called in commit order; `onLive` whenever what was missed has to be fetched; `onLost` when no
    * more changes come.
    */
-  constructor({ url, apikey, token, tables, onChange, onLive, onLost }) {
-    Object.assign(this, { token, tables, onChange, onLive, onLost });
-    this.address = address(url, apikey);
+  constructor({ source, tables, onChange, onLive, onLost }) {
+    Object.assign(this, { source, tables, onChange, onLive, onLost });
     this.#connect();
   }
 
@@ -39,18 +41,27 @@ export class Realtime {
     this.#drop();
   }
 
-  #connect() {
+  async #connect() {
     this.#drop();
-    const socket = new WebSocket(this.address);
-    this.#socket = socket;
-    const unlessReplaced = (act) => (event) => this.#socket === socket && act(event);
-    socket.onopen = unlessReplaced(() => this.#join());
-    socket.onmessage = unlessReplaced((event) => this.#take(JSON.parse(event.data)));
-    socket.onclose = unlessReplaced(() => this.#lost());
+    const attempt = {};
+    this.#attempt = attempt;
     this.#later(ANSWER, () => this.#joinRef === null && this.#lost());
+    const source = await this.source().catch(() => null);
+    if (this.#attempt !== attempt) return;
+    if (source) this.#open(source);
+    else this.#lost();
   }
 
-  #join() {
+  #open({ url, apikey, token, seconds }) {
+    const socket = new WebSocket(address(url, apikey));
+    this.#socket = socket;
+    const unlessReplaced = (act) => (event) => this.#socket === socket && act(event);
+    socket.onopen = unlessReplaced(() => this.#join(token, seconds));
+    socket.onmessage = unlessReplaced((event) => this.#take(JSON.parse(event.data)));
+    socket.onclose = unlessReplaced(() => this.#lost());
+  }
+
+  #join(token, seconds) {
     const changes = this.tables.map((table) => ({ event: "*", schema: "public", table }));
     const config = {
       broadcast: { ack: false, self: false },
@@ -58,9 +69,23 @@ export class Realtime {
       postgres_changes: changes,
       private: false,
     };
-    this.#joinRef = this.#send(TOPIC, "phx_join", { config, access_token: this.token });
+    this.#joinRef = this.#send(TOPIC, "phx_join", { config, access_token: token });
     const joining = this.#joinRef;
     this.#later(ANSWER, () => this.#joinRef === joining && this.#lost());
+    if (seconds) this.#renewWithin(seconds);
+  }
+
+  /** Show a new token when half of the old one's time is over; at its end the channel ends. */
+  #renewWithin(seconds) {
+    this.#later(Math.max(TOKEN_PAUSE, seconds * 500), () => this.#renew());
+  }
+
+  async #renew() {
+    const socket = this.#socket;
+    const source = await this.source().catch(() => null);
+    if (this.#socket !== socket || socket.readyState !== WebSocket.OPEN) return;
+    if (source) this.#send(TOPIC, "access_token", { access_token: source.token });
+    this.#renewWithin(source?.seconds ?? 0);
   }
 
   #take({ topic, event, payload, ref }) {
@@ -106,7 +131,7 @@ export class Realtime {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     const socket = this.#socket;
-    this.#socket = this.#joinRef = this.#heartbeatRef = null;
+    this.#attempt = this.#socket = this.#joinRef = this.#heartbeatRef = null;
     socket?.close();
   }
 

@@ -26,13 +26,9 @@ export class Sync {
 
   /** `announce(row)` is told of messages that customers have just written. */
   constructor({ api, store, config, announce, fail }) {
-    Object.assign(this, { api, store, announce, fail });
-    // Supabase knows its own access tokens, which are JWTs; the service knows the instructor's too.
-    const isSupabase = config.anon_key && api.token.split(".").length === 3;
+    Object.assign(this, { api, store, config, announce, fail });
     this.realtime = new Realtime({
-      url: isSupabase ? config.realtime_url : OWN,
-      apikey: isSupabase ? config.anon_key : api.token,
-      token: api.token,
+      source: () => this.#source(),
       tables: TABLES,
       onChange: (change) => this.#take(change),
       onLive: () => this.#setLive(true),
@@ -51,6 +47,15 @@ export class Sync {
     clearInterval(this.#poll);
     clearTimeout(this.#counting);
     this.realtime.stop();
+  }
+
+  /** Supabase, where it is used and there is a token that it knows; else the service itself. */
+  async #source() {
+    const own = { url: OWN, apikey: this.api.token, token: this.api.token, seconds: null };
+    if (!this.config.anon_key) return own;
+    const { token, seconds } = await this.api.get("/desk/token");
+    const { realtime_url: url, anon_key: apikey } = this.config;
+    return token ? { url, apikey, token, seconds } : own;
   }
 
   /** The conversation that is looked at; its messages are fetched and kept true. */
