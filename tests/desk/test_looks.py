@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestServer
 
 from tests.desk.browser import Browser, Page
 from tests.desk.scene import ANA, JONAS, Customers, open_desk
@@ -12,8 +13,9 @@ from tests.support.programs import Program
 
 SIZES = {"phone": (360, 740), "wide": (1360, 860)}
 
-# Of everything that holds a text of its own: what it says, and the WCAG contrast (2.2, "Contrast
-# (Minimum)") of its colour to what is painted behind it. Colours are resolved by a canvas.
+# Of everything that shows a text of its own or a placeholder: what it says, and the WCAG contrast
+# (2.2, "Contrast (Minimum)") of its colour to what is painted behind it. Colours are resolved by a
+# canvas.
 CONTRASTS = """
 () => {
   const paint = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -38,34 +40,49 @@ CONTRASTS = """
     }
     return colours;
   };
-  const measure = (element) => {
+  const measure = (element, part) => {
     const ground = behind(element);
-    const [dark, light] = [flatten(ground), flatten([...ground, getComputedStyle(element).color])]
+    const colour = getComputedStyle(element, part).color;
+    const [dark, light] = [flatten(ground), flatten([...ground, colour])]
       .map(luminance).sort((a, b) => a - b);
     return (light + 0.05) / (dark + 0.05);
   };
-  return [...document.body.querySelectorAll("*")]
-    .filter((e) => e.checkVisibility() && e.getClientRects().length && !e.closest(":disabled"))
-    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
-    .map((e) => [e.textContent.slice(0, 40), measure(e)]);
+  const seen = [...document.body.querySelectorAll("*")]
+    .filter((e) => e.checkVisibility() && e.getClientRects().length && !e.closest(":disabled"));
+  const isText = (node) => node.nodeType === 3 && node.data.trim();
+  const texts = seen.filter((e) => [...e.childNodes].some(isText));
+  const hints = seen.filter((e) => e.placeholder && !e.value);
+  return [
+    ...texts.map((e) => [e.textContent.slice(0, 40), measure(e)]),
+    ...hints.map((e) => [e.placeholder, measure(e, "::placeholder")]),
+  ];
 }
 """
 
 # What sticks out of the page or of its own box to the side, other than texts cut short on purpose.
+# A search field keeps some room for its cross.
 OVERFLOWS = """
 () => {
   const cuts = (e) => getComputedStyle(e).textOverflow === "ellipsis";
   const isCut = (e) => e && (cuts(e) || isCut(e.parentElement));
+  const paint = new OffscreenCanvas(1, 1).getContext("2d");
+  const hintIsCut = (e) => {
+    const style = getComputedStyle(e);
+    paint.font = style.font;
+    const edges = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const cross = e.type === "search" ? 24 : 0;
+    return paint.measureText(e.placeholder).width > e.clientWidth - edges - cross;
+  };
   return [...document.body.querySelectorAll("*")]
     .filter((e) => e.checkVisibility() && !e.closest(".skip, .unseen, svg, .track"))
     .filter((e) => !isCut(e) && getComputedStyle(e).clipPath === "none")
     .filter((e) => {
       const box = e.getBoundingClientRect();
       const inline = getComputedStyle(e).display === "inline";
-      return box.left < -1 || box.right > innerWidth + 1 ||
+      return box.left < -1 || box.right > innerWidth + 1 || (e.placeholder && hintIsCut(e)) ||
         (!inline && !e.matches("input, textarea") && e.scrollWidth > e.clientWidth + 1);
     })
-    .map((e) => `${e.tagName}.${e.className} ${e.textContent.slice(0, 40)}`);
+    .map((e) => `${e.tagName}.${e.className} ${(e.placeholder || e.textContent).slice(0, 40)}`);
 }
 """
 
@@ -113,6 +130,35 @@ async def _go(desk: Page, place: str) -> None:
     await desk.run(f"location.hash = {address}")
     await desk.until(f"document.body.dataset.pane === '{place}'")
     await desk.run("new Promise((done) => setTimeout(done, 150))")
+
+
+@pytest.mark.parametrize("language", ["EN", "DE"])
+async def test_hints_are_not_cut_short(desk: Page, language: str) -> None:
+    """What a field says while it is empty fits into it, in both languages."""
+    if language == "DE":
+        await desk.click(".bar button", "DE")
+    for width, height in SIZES.values():
+        await desk.resize(width, height)
+        assert await desk.apply(OVERFLOWS) == []
+
+
+async def test_the_customers_phone_can_be_read(
+    browser: Browser, worker: Program, simulated_whatsapp: TestServer, tmp_path: Path
+) -> None:
+    """The customer's page has enough contrast in both themes, and nothing sticks out."""
+    phone = await browser.open(str(simulated_whatsapp.make_url("/")))
+    await phone.click("#new")
+    await phone.type("#text", "Hello! A lesson on Saturday at 10 for two hours?")
+    await phone.press("Enter")
+    await phone.sees("#chat li:not(.own)", "proposed")
+    for scheme in ("light", "dark"):
+        await phone.prefer(scheme=scheme)
+        for name, (width, height) in SIZES.items():
+            await phone.resize(width, height)
+            await phone.shoot(tmp_path / f"customer-{name}-{scheme}.png")
+            assert [c for c in await phone.apply(CONTRASTS) if c[1] < 4.5] == [], (name, scheme)
+            assert await phone.apply(OVERFLOWS) == [], (name, scheme)
+    assert worker.process.poll() is None
 
 
 async def test_signing_in_can_be_read(browser: Browser, api: Program, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ ADDRESSES = 8
 ANSWER_SECONDS = 30.0
 
 PAUSE_SECONDS = 0.02
+BEAT_SECONDS = 20.0
 MORE = 10
 WRITTEN = {"event": "INSERT", "table": "messages", "filter": "role=eq.user"}
 
@@ -135,6 +136,7 @@ async def look_beside(api: Api, *crowds: Crowd) -> Seen:
     waits: list[float] = []
     async with connected(api) as early:
         await early.subscribe(WRITTEN)
+        beating = asyncio.create_task(_beat(early))
         gathering = asyncio.gather(*(asyncio.to_thread(crowd.gather) for crowd in crowds))
         while not gathering.done():
             await write(api, wrote, waits)
@@ -145,6 +147,7 @@ async def look_beside(api: Api, *crowds: Crowd) -> Seen:
                 await write(api, wrote, waits)
             heard_early = await _heard(early, len(wrote))
             heard_late = await _heard(late, MORE)
+        beating.cancel()
     return Seen(wrote, heard_early, heard_late, waits)
 
 
@@ -158,8 +161,20 @@ async def write(api: Api, wrote: list[str], waits: list[float]) -> None:
     await asyncio.sleep(PAUSE_SECONDS)
 
 
+async def _beat(client: RawClient) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        await client.push("heartbeat", topic="phoenix")
+
+
 async def _heard(client: RawClient, count: int) -> list[str]:
-    return [(await client.change())["record"]["content"] for _ in range(count)]
+    """What was written, of the next so many changes, between the answers to heartbeats."""
+    texts: list[str] = []
+    while len(texts) < count:
+        frame = await client.frame()
+        if frame["event"] == "postgres_changes":
+            texts.append(frame["payload"]["data"]["record"]["content"])
+    return texts
 
 
 def _handshake(token: str) -> bytes:

@@ -4,7 +4,7 @@ export const de = {
   conversations: "Gespräche",
   conversation: "Gespräch",
   lessons: "Lektionen",
-  search: "Namen, Nummern, Texte suchen",
+  search: "Namen und Texte suchen",
   skip: "Zum Gespräch springen",
   signOut: "Abmelden",
   language: "In English",

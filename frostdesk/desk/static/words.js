@@ -6,7 +6,7 @@ const en = {
   conversations: "Conversations",
   conversation: "Conversation",
   lessons: "Lessons",
-  search: "Search names, numbers, texts",
+  search: "Search names and texts",
   skip: "Skip to the conversation",
   signOut: "Sign out",
   language: "Auf Deutsch",
