@@ -100,6 +100,22 @@ async def test_a_failure_is_retried(programs: Programs, store: EventStore, pool:
     assert "Nothing has failed" in done.stderr
 
 
+async def test_a_person_takes_over(programs: Programs, store: EventStore, pool: Pool) -> None:
+    """`pause` and `resume` keep the assistant out and let it in, and `write` adds words."""
+    conversation_id = str(await begun(store))
+    assert await said(programs, "pause", conversation_id)
+    assert await pool.fetchval("SELECT paused FROM conversations")
+    assert await said(programs, "write", conversation_id, "See you at ten. Lea")
+    row = await pool.fetchrow("SELECT content, author FROM messages WHERE role = 'assistant'")
+    assert row
+    assert tuple(row) == ("See you at ten. Lea", "instructor")
+    assert await said(programs, "resume", conversation_id)
+    assert not await pool.fetchval("SELECT paused FROM conversations")
+    done = await programs.run("write", conversation_id, "  ")
+    assert done.returncode == 1
+    assert "characters" in done.stderr
+
+
 async def test_unknown_and_malformed_ids(programs: Programs) -> None:
     """An unknown id ends with 1, one that is no UUID with 2; both say so."""
     for command in ("confirm", "cancel", "retry"):
