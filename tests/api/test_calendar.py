@@ -9,7 +9,9 @@ import aiohttp
 from icalendar import Calendar
 
 from frostdesk.api.calendar import render
+from frostdesk.store.append import EventStore
 from frostdesk.store.rows import NamedBooking
+from tests.factories import proposed, received
 from tests.support.desk import Api
 from tests.support.secrets import INSTRUCTOR_TOKEN
 
@@ -47,6 +49,19 @@ async def test_the_calendar_is_shared_read_and_revoked(api: Api) -> None:
         assert answer.status == 200
     assert (await read(url))[0] == 404
     assert (await api.post("/calendar"))["url"] != url
+
+
+async def test_cancelled_lessons_vanish(api: Api, store: EventStore) -> None:
+    """A lesson stands in the calendar from its proposal on, and no longer once it is cancelled."""
+    (first,) = await store.append([received()])
+    booking = proposed()
+    await store.append([booking], conversation_id=first.conversation_id)
+    url = (await api.post("/calendar"))["url"]
+    assert str(booking.id).encode() in (await read(url))[1]
+    await api.post(f"/bookings/{booking.id}/confirm")
+    assert str(booking.id).encode() in (await read(url))[1]
+    await api.post(f"/bookings/{booking.id}/cancel")
+    assert str(booking.id).encode() not in (await read(url))[1]
 
 
 async def test_a_guessed_address_leads_nowhere(api: Api) -> None:

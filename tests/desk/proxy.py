@@ -1,4 +1,4 @@
-"""A connection that can be cut: a TCP proxy in front of the API."""
+"""A TCP proxy in front of the API, whose connections can be cut, and that hides its own address."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from typing import Self
 CHUNK = 64 * 1024
 
 
+HIDDEN = b"inside.invalid"
+
+
 class Proxy:
-    """Passes connections on to a port on loopback, as long as it is not cut."""
+    """Passes connections on to a port on loopback, as long as it is not cut.
+
+    As proxies do, it names another host to the API than the one that the browser asks for.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -60,14 +66,19 @@ class Proxy:
             return
         self._open |= {writer, there[1]}
         try:
-            await asyncio.gather(_pass(reader, there[1]), _pass(there[0], writer))
+            asked = f"Host: 127.0.0.1:{self.port}".encode()
+            await asyncio.gather(
+                _pass(reader, there[1], asked, b"Host: " + HIDDEN), _pass(there[0], writer)
+            )
         finally:
             self._open -= {writer, there[1]}
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, old: bytes = b"", new: bytes = b""
+) -> None:
     with suppress(OSError):
         while chunk := await reader.read(CHUNK):
-            writer.write(chunk)
+            writer.write(chunk.replace(old, new) if old else chunk)
             await writer.drain()
     writer.close()

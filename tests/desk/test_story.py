@@ -164,5 +164,24 @@ async def test_a_person_takes_over(desk: Page, worker: Program, customers: Custo
     assert worker.process.poll() is None
 
 
+async def test_who_waits_for_a_person_stands_first(
+    desk: Page, worker: Program, customers: Customers
+) -> None:
+    """Above newer conversations, until the instructor has written."""
+    await customers.write(ANA, "I fell and my knee hurts. May I speak to a person?")
+    await desk.sees(".conversations .handed-over", "Ana")
+    await customers.write(JONAS, "Hello, a lesson?")
+    await desk.sees(".conversations li", "Jonas")
+    assert await desk.texts(".conversations .name") == [ANA[1], JONAS[1]]
+
+    await desk.click(".conversations a", "Ana")
+    await desk.sees(".note.urgent")
+    await desk.type(".composer textarea", "I am on my way. Lea, your instructor")
+    await desk.press("Enter")
+    await desk.misses(".note.urgent")
+    await desk.misses(".conversations .handed-over")
+    assert worker.process.poll() is None
+
+
 async def _got(customers: Customers, text: str) -> bool:
     return any(text in received for received in await customers.received(ANA))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.desk.browser import Browser, Page
+from tests.desk.proxy import Proxy
 from tests.desk.scene import ANA, JONAS, Customers, open_desk
 from tests.support.programs import Program
 
@@ -163,6 +164,21 @@ async def test_the_calendars_address_is_made_and_revoked(desk: Page) -> None:
     await desk.click("dialog button.danger")
     await desk.sees(".pane.lessons button", "Make an address")
     assert await desk.run(answer) == 404
+
+
+async def test_the_calendars_address_is_that_of_the_page(
+    browser: Browser, api: Program, api_port: int
+) -> None:
+    """Behind a proxy, too, phones subscribe where the page was opened, HTTPS included."""
+    async with Proxy.to(api_port) as proxy:
+        desk = await open_desk(browser, proxy.url)
+        await desk.click(".pane.lessons button", "Make an address")
+        await desk.sees(".feed input")
+        address = await desk.run("document.querySelector('.feed input').value")
+        assert address.startswith(f"{proxy.url}/calendar/")
+        assert await desk.run(f"fetch('{address}').then((answer) => answer.status)") == 200
+        await desk.close()
+    assert api.process.poll() is None
 
 
 async def test_a_refusal_is_told_in_the_services_own_words(

@@ -27,8 +27,9 @@ export class Feed {
   }
 
   #fill(calendar) {
-    const url = calendar?.url ?? "";
-    this.address.value = url && new URL(url, location.origin).href;
+    const url = calendar?.url;
+    // The service may not know the address by which it is reached through a proxy; the page does.
+    this.address.value = url ? new URL(new URL(url).pathname, location.origin).href : "";
     show(this.element, true);
     show(this.shown, Boolean(url));
     show(this.make, !url);
