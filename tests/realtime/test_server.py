@@ -268,9 +268,9 @@ async def test_an_idle_socket_is_dropped(api: Api, monkeypatch: pytest.MonkeyPat
 
 async def test_strangers_are_dropped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever shows no valid token in time is dropped, heartbeats or not; others stay."""
-    monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.5)
     async with connected(api) as known:
         await known.subscribe()
+        monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.3)
         async with connected(api, key=WRONG) as stranger:
             await stranger.push("heartbeat", topic="phoenix")
             assert await stranger.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
@@ -282,14 +282,15 @@ async def test_who_never_reads_is_dropped(
     api: Api, store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even with the token and a channel, and before anything has to wait for it."""
-    monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.3)
-    async with connected(api) as known, connected(api) as lazy:
+    async with connected(api) as known:
         await known.subscribe(MESSAGES)
-        await lazy.push("phx_join", {"config": {"postgres_changes": [EVERYTHING]}})
-        await asyncio.sleep(0.6)
-        await store.append([received("Hello")])
-        await known.change()
-        assert await lazy.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
+        monkeypatch.setattr(socket, "SIGN_IN_SECONDS", 0.3)
+        async with connected(api) as lazy:
+            await lazy.push("phx_join", {"config": {"postgres_changes": [EVERYTHING]}})
+            await asyncio.sleep(0.6)
+            await store.append([received("Hello")])
+            await known.change()
+            assert await lazy.close_code() == aiohttp.WSCloseCode.POLICY_VIOLATION
 
 
 async def test_newcomers_that_never_read_push_each_other_out(
