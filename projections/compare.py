@@ -70,7 +70,9 @@ async def differences(connection: Connection, table: str, schema: str) -> AsyncI
         f" FROM {table}_drift LEFT JOIN public.{table} AS live USING ({keys})"
         f" LEFT JOIN {schema}.{table} AS other USING ({keys}) ORDER BY {keys}"
     )
-    async for row in connection.cursor(query, prefetch=PREFETCH):
+    # Without a name: one would stay behind on the session that a pooler lends to the next.
+    statement = await connection.prepare(query, name="")
+    async for row in statement.cursor(prefetch=PREFETCH):
         yield Difference(
             table=table, id=row["id"], live=_decode(row["live"]), other=_decode(row["other"])
         )
