@@ -20,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an operator can set. Secrets are kept out of its representation."""
 
     database_url: str = ""
+    direct_database_url: str = ""
     redis_url: str = ""
     host: str = "127.0.0.1"
     port: int = 3000
@@ -107,6 +108,12 @@ VARIABLES = (
         "FROSTDESK_DATABASE_URL",
         "database_url",
         "the URL of a PostgreSQL 15 or newer, such as postgresql://user:password@host:5432/name",
+        _url("postgresql", "postgres"),
+    ),
+    Variable(
+        "FROSTDESK_DIRECT_DATABASE_URL",
+        "direct_database_url",
+        "the URL of the same database without a pooler between, for live updates",
         _url("postgresql", "postgres"),
     ),
     Variable(

@@ -3,7 +3,8 @@
 The environment may name other servers. `FROSTDESK_TEST_DATABASE_URL`: a PostgreSQL on which
 databases may be created. `FROSTDESK_TEST_REDIS_URL`: a Redis, of which the first empty numbered
 database is used and emptied after every test. `FROSTDESK_TEST_POSTGRES_VERSION`: 16 instead of 18
-for the embedded PostgreSQL.
+for the embedded PostgreSQL. `FROSTDESK_TEST_POOLER=1`: everything reaches PostgreSQL through a
+pgbouncer in transaction mode, but for the replication stream of the live updates.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from frostdesk.embedded.redis import start_redis
 from frostdesk.simulators.model import ModelSettings, create_model_app
 from frostdesk.simulators.state import WhatsAppSettings
 from frostdesk.simulators.whatsapp import create_whatsapp_app
+from frostdesk.store.database import create_pool
 from tests.support.databases import SCHEMA, execute, name_of, new_database
 from tests.support.keyspaces import empty_keyspace, flush
 from tests.support.leftovers import MARK, leftovers
+from tests.support.pooler import direct, running_pooler
 from tests.support.ports import free_port
 from tests.support.programs import Programs
 from tests.support.secrets import (
@@ -52,8 +55,21 @@ def _nothing_is_left_running() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server(bare_server: str) -> Iterator[str]:
     """The URL of a PostgreSQL server, for those who make databases on it themselves."""
+    if not os.environ.get("FROSTDESK_TEST_POOLER"):
+        yield bare_server
+        return
+    with (
+        TemporaryDirectory(prefix="frostdesk-test-") as folder,
+        running_pooler(bare_server, Path(folder)) as url,
+    ):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def bare_server() -> Iterator[str]:
+    """The URL of that server itself, without a pooler."""
     if outside := os.environ.get("FROSTDESK_TEST_DATABASE_URL"):
         yield outside
         return
@@ -79,7 +95,7 @@ def redis_server() -> Iterator[str]:
 def template(postgres_server: str) -> Iterator[str]:
     """The name of a database that holds schema.sql and no row. Nobody may connect to it."""
     with new_database(postgres_server) as url:
-        execute(url, SCHEMA.read_text())
+        execute(direct(url), SCHEMA.read_text())
         yield name_of(url)
 
 
@@ -88,6 +104,12 @@ def database_url(postgres_server: str, template: str) -> Iterator[str]:
     """The URL of this test's own database, with the schema in it."""
     with new_database(postgres_server, template=template) as url:
         yield url
+
+
+@pytest.fixture
+def direct_url(database_url: str) -> str:
+    """The URL of the same database without a pooler, for what only PostgreSQL itself can do."""
+    return direct(database_url)
 
 
 @pytest.fixture
@@ -100,7 +122,7 @@ def redis_url(redis_server: str) -> Iterator[str]:
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
     """A pool of connections to this test's own database."""
-    async with asyncpg.create_pool(database_url, min_size=1) as pool:
+    async with create_pool(database_url) as pool:
         yield pool
 
 
@@ -138,6 +160,8 @@ def environment(
 ) -> dict[str, str]:
     """A complete configuration for every command, on this test's own servers."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    if (behind := direct(database_url)) != database_url:
+        outer["FROSTDESK_DIRECT_DATABASE_URL"] = behind
     return outer | {
         MARK: os.environ[MARK],
         "FROSTDESK_DATABASE_URL": database_url,

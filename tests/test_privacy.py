@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from arq.connections import ArqRedis
 from redis.exceptions import RedisError
@@ -19,7 +18,7 @@ from frostdesk.doorbell import (
 )
 from frostdesk.privacy import forget, withdraw_jobs
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from tests.factories import received
 from tests.support.ports import free_port
 
@@ -65,7 +64,7 @@ async def test_both_places_forget(
 ) -> None:
     """One call erases the words from the database and from the queue, and says what it did."""
     await enqueue(redis, [generate_reply_job(conversation_id, uuid4(), "I have a bad knee.")])
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     done = await forget(connection, redis, conversation_id)
     await connection.close()
     assert (done.position, done.jobs) == (2, 1)
@@ -78,7 +77,7 @@ async def test_redis_may_be_away(
     """The database forgets though Redis is away, and a second try finishes the work."""
     away = connect_redis(f"redis://127.0.0.1:{free_port()}/0")
     await enqueue(redis, [generate_reply_job(conversation_id, uuid4(), "I have a bad knee.")])
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     with pytest.raises((RedisError, OSError)):
         await forget(connection, away, conversation_id)
     assert await pool.fetchval("SELECT content FROM messages") == "[forgotten]"

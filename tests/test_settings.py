@@ -31,6 +31,7 @@ GOOD = {
 MALFORMED = {
     "FROSTDESK_DATABASE_URL": ["mysql://x/y", "desk", "postgresql://", "postgresql://h:port/x"],
     "FROSTDESK_REDIS_URL": ["http://x", "redis://", "localhost:6379", "redis://h:x"],
+    "FROSTDESK_DIRECT_DATABASE_URL": ["https://x/y", "desk"],
     "FROSTDESK_HOST": ["a b", "\n"],
     "FROSTDESK_PORT": ["0", "65536", "-1", "http", "80.5", " "],
     "FROSTDESK_WHATSAPP_APP_SECRET": ["two words", "line\n", "\x07"],

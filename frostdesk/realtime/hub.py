@@ -31,7 +31,7 @@ CHANNELS_AT_ONCE = 100
 AWAY = "The database cannot be reached just now. Join again."
 POOLER = (
     "Changes are told on a direct connection only, and there is a pooler between: name "
-    "PostgreSQL itself in FROSTDESK_DATABASE_URL, or let Supabase serve Realtime."
+    "PostgreSQL itself in FROSTDESK_DIRECT_DATABASE_URL, or let Supabase serve Realtime."
 )
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (

@@ -32,7 +32,7 @@ class Realtime:
 
     def __init__(self, settings: Settings, gate: Gate) -> None:
         self._gate = gate
-        self._hub = Hub(settings.database_url)
+        self._hub = Hub(settings.direct_database_url or settings.database_url)
         self._places = Places()
         self._backlog = Backlog()
 

@@ -8,7 +8,6 @@ from io import BytesIO
 from uuid import uuid4
 
 import aiohttp
-import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -16,7 +15,7 @@ from frostdesk.api.metrics import STATE
 from frostdesk.events import AnswerDeferred
 from frostdesk.metrics import kind_of
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from projections.rebuild import REBUILD_LOCK
 from tests.factories import failed, generated, new, received, sent
 from tests.support.bodies import text_message, webhook
@@ -129,7 +128,7 @@ async def test_events_from_before_the_start_are_not_counted(
 
 async def test_a_rebuild_under_way_is_shown(api: Api, database_url: str) -> None:
     """Whoever holds the rebuild's lock is seen, and no longer than that."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     async with connection.transaction():
         await connection.execute(f"SELECT pg_advisory_xact_lock({REBUILD_LOCK})")
         assert (await scrape(api))["frostdesk_rebuilds_running", ""] == 1

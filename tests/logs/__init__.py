@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from frostdesk.store.backup import import_lines, read_lines
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 
 FOLDER = Path(__file__).parent
 LOGS = sorted(FOLDER.glob("v*.jsonl"))
@@ -25,7 +24,7 @@ def stored(path: Path) -> list[dict[str, Any]]:
 
 async def bring_in(database_url: str, path: Path = NEWEST) -> None:
     """Import a stored log into an empty database."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     try:
         with path.open("rb") as lines:
             await import_lines(connection, read_lines(lines))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from frostdesk.store import database
 from frostdesk.store.append import EventStore
 from projections.rebuild import Connect
 from projections.shadow import Connection
@@ -26,7 +27,7 @@ def connect(database_url: str) -> Connect:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        connection = await asyncpg.connect(database_url)
+        connection = await database.connect(database_url)
         try:
             yield connection
         finally:
@@ -36,7 +37,8 @@ def connect(database_url: str) -> Connect:
 
 
 @pytest.fixture
-async def connection(connect: Connect) -> AsyncIterator[Connection]:
-    """A connection to look around with."""
-    async with connect() as connection:
-        yield connection
+async def connection(direct_url: str) -> AsyncIterator[Connection]:
+    """A session to look around with."""
+    connection = await database.connect(direct_url)
+    yield connection
+    await connection.close()

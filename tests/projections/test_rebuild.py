@@ -323,7 +323,7 @@ async def test_a_lost_connection_changes_nothing_and_the_next_run_cleans_up(
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> ALL ($1::int[])",
-            [connection.get_server_pid(), holder.get_server_pid()],
+            [connection.get_server_pid(), await holder.fetchval("SELECT pg_backend_pid()")],
         )
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
             await task

@@ -24,9 +24,9 @@ SLOTS = "SELECT count(*) FROM pg_replication_slots WHERE database = current_data
 
 
 @pytest.fixture
-async def stream(database_url: str) -> AsyncIterator[Stream]:
+async def stream(direct_url: str) -> AsyncIterator[Stream]:
     """What is committed from now on."""
-    async with open_stream(database_url) as stream:
+    async with open_stream(direct_url) as stream:
         yield stream
 
 
@@ -130,9 +130,9 @@ async def test_a_table_emptied_as_a_whole_ends_the_stream(
         await take(stream, 1)
 
 
-async def test_nothing_is_left_behind(database_url: str, pool: Pool) -> None:
+async def test_nothing_is_left_behind(direct_url: str, pool: Pool) -> None:
     """While the stream runs it has a slot, and when it has ended there is none."""
-    async with open_stream(database_url):
+    async with open_stream(direct_url):
         assert await pool.fetchval(SLOTS) == 1
     assert await pool.fetchval(SLOTS) == 0
 
@@ -145,12 +145,12 @@ async def test_a_lost_connection_ends_the_stream(stream: Stream, pool: Pool) -> 
         await take(stream, 1)
 
 
-async def test_a_user_without_the_right_is_refused(database_url: str, pool: Pool) -> None:
+async def test_a_user_without_the_right_is_refused(direct_url: str, pool: Pool) -> None:
     """Following changes needs the attribute REPLICATION; its lack is PostgreSQL's own error."""
     name = f"reader_{uuid4().hex}"
     await pool.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'invented'")
     try:
-        server = urlsplit(database_url)
+        server = urlsplit(direct_url)
         host = server.netloc.rpartition("@")[2]
         url = server._replace(netloc=f"{name}:invented@{host}").geturl()
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

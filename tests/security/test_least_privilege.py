@@ -12,7 +12,7 @@ import pytest
 
 from frostdesk.cli.operations import apply_schema, schema
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Connection, Pool
+from frostdesk.store.database import Connection, Pool, connect
 from tests.factories import generated, received
 from tests.support.databases import execute, new_database, query
 from tests.support.desk import Desk, running_api, running_outside, running_worker, settings_of
@@ -52,7 +52,7 @@ async def service(service_url: str, pool: Pool) -> AsyncIterator[Connection]:
     async with EventStore(pool) as store:
         (appended,) = await store.append([received()])
         await store.append([generated()], conversation_id=appended.conversation_id)
-    connection = await asyncpg.connect(service_url)
+    connection = await connect(service_url)
     yield connection
     await connection.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from frostdesk.events import Event
 from frostdesk.store.append import EventStore, NewEvent
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from frostdesk.store.forgetting import erase
 from tests.factories import (
     cancelled,
@@ -51,7 +51,7 @@ class Forgotten:
 
     async def forget(self, conversation_id: UUID) -> None:
         """Forget a conversation."""
-        connection = await asyncpg.connect(self._url)
+        connection = await connect(self._url)
         await erase(connection, conversation_id)
         await connection.close()
 

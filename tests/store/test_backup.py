@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 
 from frostdesk.errors import ConflictError, RefusedError
 from frostdesk.store.append import EventStore
 from frostdesk.store.backup import Imported, import_lines, read_lines
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from projections import project
 from tests.factories import received
 from tests.logs import NEWEST, bring_in, log_in, rows_in, stored
@@ -28,7 +27,7 @@ def written(events: Iterable[dict[str, Any]]) -> list[bytes]:
 
 async def bring(database_url: str, lines: Iterable[bytes]) -> Imported:
     """Import these lines."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     try:
         return await import_lines(connection, read_lines(lines))
     finally:

@@ -39,9 +39,9 @@ async def test_a_query_during_a_loss_is_known_as_such(database_url: str) -> None
             await connection.fetchval("SELECT 1")
 
 
-async def test_statements_are_kept_on_a_direct_connection(database_url: str) -> None:
+async def test_statements_are_kept_on_a_direct_connection(direct_url: str) -> None:
     """PostgreSQL itself keeps prepared statements, which saves a trip a query."""
-    async with create_pool(database_url) as pool, pool.acquire() as connection:
+    async with create_pool(direct_url) as pool, pool.acquire() as connection:
         for _ in range(2):
             await connection.fetchval("SELECT 41 + 1")
         kept = await connection.fetch("SELECT statement FROM pg_prepared_statements")

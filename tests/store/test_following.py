@@ -16,7 +16,7 @@ import structlog
 from frostdesk.embedded.postgres import start_postgres
 from frostdesk.store import following
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.database import Pool, connect, create_pool
 from frostdesk.store.following import subscribe
 from frostdesk.store.rows import LoggedEvent
 from tests.conftest import NOT_DURABLE
@@ -231,7 +231,7 @@ async def test_a_restart_of_the_database_is_survived() -> None:
 
 
 async def _execute(url: str, script: str) -> None:
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     await connection.execute(script)
     await connection.close()
 

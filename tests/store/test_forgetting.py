@@ -17,7 +17,7 @@ from frostdesk.errors import ConflictError, NotFoundError, VersionConflictError
 from frostdesk.events import CUSTOMER_WORDS, EVENT_TYPES, DeliveryUpdated, Event
 from frostdesk.store import forgetting
 from frostdesk.store.append import EventStore, Expected
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from frostdesk.store.forgetting import about, erase, kept_of
 from frostdesk.store.work import find_unfinished, load
 from projections import past, project
@@ -66,7 +66,7 @@ async def store(pool: Pool) -> AsyncIterator[EventStore]:
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """A connection of its own, as the command has one."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     yield connection
     await connection.close()
 

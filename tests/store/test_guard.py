@@ -10,7 +10,7 @@ import pytest
 
 from frostdesk.events import derive_id
 from frostdesk.store.append import EventStore
-from frostdesk.store.database import Pool
+from frostdesk.store.database import Pool, connect
 from tests.factories import BEN, generated, received, sender
 from tests.logs import log_in
 
@@ -18,7 +18,7 @@ from tests.logs import log_in
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """A connection of the owner's."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     yield connection
     await connection.close()
 

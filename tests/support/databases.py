@@ -12,6 +12,9 @@ from uuid import uuid4
 
 import asyncpg
 
+from frostdesk.store.database import connect
+from tests.support.pooler import direct
+
 SCHEMA = Path(__file__).parents[2] / "schema.sql"
 
 T = TypeVar("T")
@@ -31,12 +34,12 @@ def execute(url: str, script: str) -> None:
 def new_database(server_url: str, *, template: str = "template1") -> Iterator[str]:
     """The URL of a database of its own on that server, gone afterwards whoever still uses it."""
     name = f"frostdesk_test_{uuid4().hex}"
-    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    execute(direct(server_url), f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         server = urlsplit(server_url)
         yield f"{server.scheme}://{server.netloc}/{name}?{server.query}"
     finally:
-        execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+        execute(direct(server_url), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def name_of(url: str) -> str:
@@ -54,7 +57,7 @@ def _finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         return await connection.fetch(sql, *arguments)
     finally:
@@ -62,7 +65,7 @@ async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]
 
 
 async def _execute(url: str, script: str) -> None:
-    connection = await asyncpg.connect(url)
+    connection = await connect(url)
     try:
         await connection.execute(script)
     finally:

@@ -19,6 +19,7 @@ from frostdesk.store.database import Pool
 from frostdesk.whatsapp.signature import sign
 from frostdesk.worker.main import run_worker
 from tests.factories import ANA
+from tests.support.pooler import direct
 from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN, PHONE_NUMBER_ID
 from tests.support.waiting import until
 
@@ -238,6 +239,7 @@ def api_settings(database_url: str, redis_url: str) -> Settings:
     """What the API needs, without the outside world."""
     return Settings(
         database_url=database_url,
+        direct_database_url=direct(database_url),
         redis_url=redis_url,
         whatsapp_app_secret=APP_SECRET,
         whatsapp_verify_token="a-verify-token",
