@@ -342,3 +342,8 @@ BEGIN
         END IF;
     END LOOP;
 END $$;
+
+-- The number goes up with every change above, so that a database and a program can tell which of
+-- them is older. Old programs go on working while new ones take their place: a change adds, and what
+-- nobody uses any longer is dropped a version later.
+COMMENT ON TABLE public.events IS 'FrostDesk schema 1';

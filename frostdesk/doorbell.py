@@ -24,6 +24,9 @@ QUEUE = "ai-processing"
 BELL = f"{QUEUE}:bell"
 """A list that holds an element while somebody has rung and no worker has come."""
 
+WORKER_NAME = "frostdesk-worker"
+"""The name of a worker's connections, by which Redis tells whether one is there."""
+
 REDIS_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -55,9 +58,12 @@ def announce_booking_job(conversation_id: UUID, decision_id: UUID) -> Job:
     return Job(str(decision_id), "announce_booking", (str(conversation_id), str(decision_id)))
 
 
-def connect_redis(url: str) -> ArqRedis:
-    """A client as arq uses it. It connects when it is first used, and again after a loss."""
-    pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS)
+def connect_redis(url: str, *, name: str | None = None) -> ArqRedis:
+    """A client as arq uses it. It connects when it is first used, and again after a loss.
+
+    `name` is what Redis shows to whoever lists its clients.
+    """
+    pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS, client_name=name)
     redis = ArqRedis(
         connection_pool=pool,
         job_serializer=encode_job,

@@ -32,7 +32,7 @@ INSTALLS = {16: "pginstall", 18: "pginstall18"}
 PORT = 5432
 """Part of the socket's name only: nothing listens on the network."""
 
-ALWAYS = {"listen_addresses": "", "wal_level": "logical"}
+DEFAULTS = {"listen_addresses": "", "wal_level": "logical"}
 NO_SETTINGS: Mapping[str, str] = {}
 
 
@@ -91,7 +91,7 @@ def start_postgres(
         cluster = Cluster(
             bin=install / "bin",
             data=data,
-            settings={**settings, **ALWAYS, "unix_socket_directories": str(sockets)},
+            settings={**DEFAULTS, **settings, "unix_socket_directories": str(sockets)},
             account=account,
         )
         program = _server(cluster, log=folder / "log")

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
-from frostdesk.doorbell import connect_redis
+from frostdesk.doorbell import WORKER_NAME, connect_redis
 from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
@@ -35,7 +35,10 @@ log = structlog.get_logger(__name__)
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Answer customers until `stop` is set, however often PostgreSQL or Redis go away."""
-    async with connect_redis(settings.redis_url) as redis, open_context(settings) as context:
+    async with (
+        connect_redis(settings.redis_url, name=WORKER_NAME) as redis,
+        open_context(settings) as context,
+    ):
         sweeping = asyncio.create_task(keep_sweeping(context, redis), name="sweep")
         listening = asyncio.create_task(_listen(context, redis, stop), name="listen")
         stopping = asyncio.create_task(stop.wait())

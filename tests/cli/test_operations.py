@@ -10,9 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from frostdesk.store.database import Pool
+from frostdesk.store.append import EventStore
+from frostdesk.store.database import Pool, connect
+from tests.factories import received
 from tests.support.databases import new_database, query
 from tests.support.programs import Programs
+from tests.support.waiting import until
 
 SECRETS = ("an-app-secret", "a-whatsapp-token", "an-instructor-token", "a-model-key")
 
@@ -41,6 +44,45 @@ async def test_the_schema_is_applied_and_again(programs: Programs, empty_databas
     assert [(done.returncode, done.stderr) for done in runs] == [(0, "")] * 3
     tables = await asyncio.to_thread(query, empty_database_url, "SELECT count(*) FROM events")
     assert tables[0][0] == 0
+
+
+async def test_a_newer_schema_is_left_as_it_is(programs: Programs, pool: Pool) -> None:
+    """The `init-db` of an older version, as when going back to it, undoes nothing and says so."""
+    number = "SELECT obj_description('events'::regclass, 'pg_class')"
+    await pool.execute(
+        "COMMENT ON TABLE events IS 'FrostDesk schema 999'; DROP INDEX events_forgotten"
+    )
+    done = await programs.run("init-db")
+    assert done.returncode == 0
+    assert "newer" in done.stderr
+    assert await pool.fetchval(number) == "FrostDesk schema 999"
+    assert await pool.fetchval("SELECT to_regclass('events_forgotten')") is None
+
+
+async def test_the_schema_waits_for_what_reads_long(
+    programs: Programs, pool: Pool, direct_url: str
+) -> None:
+    """While a backup is read, `init-db` waits and appends go on; afterwards it does its work."""
+    await pool.execute("COMMENT ON TABLE events IS NULL")
+    reader = await connect(direct_url)
+    async with EventStore(pool) as store:
+        async with reader.transaction():
+            await reader.fetch("SELECT * FROM events")
+            applying = asyncio.create_task(programs.run("init-db"))
+            await until(lambda: _waits_for_a_table(pool))
+            await store.append([received()])
+            assert not applying.done()
+        assert (await applying).returncode == 0
+    await reader.close()
+    assert await pool.fetchval("SELECT obj_description('events'::regclass, 'pg_class')")
+
+
+async def _waits_for_a_table(pool: Pool) -> bool:
+    return bool(
+        await pool.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass"
+        )
+    )
 
 
 async def test_a_wrong_configuration_ends_with_2(programs: Programs) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
 
-from frostdesk.cli.operations import apply_schema, schema
+from frostdesk.cli.operations import apply_schema, schema, schema_number
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Connection, Pool
 from tests.factories import generated, received
@@ -15,6 +17,7 @@ from tests.support.databases import SCHEMA, execute, new_database, query
 
 VISIBLE = {"conversations", "messages", "bookings"}
 HIDDEN = {"events", "identities", "claims"}
+NEWEST = (1, "f13f657e68a69fee")
 ROLES = {"anon": "", "authenticated": "", "service_role": "BYPASSRLS"}
 
 
@@ -76,6 +79,13 @@ async def test_the_schema_can_be_applied_again(database_url: str, filled: Pool) 
 def test_the_command_applies_the_schema_of_the_checkout() -> None:
     """`frostdesk init-db` and the tests apply the same file."""
     assert schema() == SCHEMA.read_text()
+
+
+def test_every_schema_has_a_number_of_its_own() -> None:
+    """Whoever changes schema.sql raises its number, and notes here what it then holds."""
+    statements = re.sub(r"(?m)^ *--.*\n|\n\n+", "", schema())
+    digest = hashlib.sha256(statements.encode()).hexdigest()[:16]
+    assert (schema_number(schema()), digest) == NEWEST
 
 
 async def test_the_promised_columns_are_there(pool: Pool) -> None:
