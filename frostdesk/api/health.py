@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import msgspec
 from aiohttp import web
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from frostdesk.api.answers import json_answer
@@ -13,10 +15,19 @@ from frostdesk.api.keys import POOL, REDIS
 from frostdesk.store.database import LOST
 
 PROBE_SECONDS = 2.0
+AWAY = "away"
+
+# A server that answers may still take nothing.
+STATE = """
+SELECT CASE WHEN pg_is_in_recovery() THEN 'takes no writes: it is a standby'
+            WHEN current_setting('transaction_read_only')::boolean THEN 'takes no writes'
+            WHEN to_regclass('public.events') IS NULL THEN 'has no tables: run `frostdesk init-db`'
+            ELSE 'ok' END
+"""
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """`ready`, `degraded` (answers come later than usual) or `unavailable`, and why."""
+    """`ready`, `degraded` (something is amiss, answers come later) or `unavailable`, and why."""
 
     status: str
     postgresql: str
@@ -35,21 +46,25 @@ async def health(_: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Whether PostgreSQL answers (else 503), and whether Redis does."""
+    """Whether PostgreSQL answers (else 503) and can be worked with, and whether Redis answers."""
     postgresql, redis = await asyncio.gather(
-        _answers(request.app[POOL].fetchval("SELECT 1", timeout=PROBE_SECONDS)),
-        _answers(request.app[REDIS].ping()),
+        _or_away(request.app[POOL].fetchval(STATE, timeout=PROBE_SECONDS)),
+        _or_away(_ping(request.app[REDIS])),
     )
-    if postgresql != "ok":
+    if postgresql.startswith(AWAY):
         return json_answer(Readiness("unavailable", postgresql, redis), status=503)
-    status = "ready" if redis == "ok" else "degraded"
+    status = "ready" if (postgresql, redis) == ("ok", "ok") else "degraded"
     return json_answer(Readiness(status, postgresql, redis))
 
 
-async def _answers(probe: object) -> str:
+async def _ping(redis: ArqRedis) -> str:
+    await redis.ping()
+    return "ok"
+
+
+async def _or_away(probe: Awaitable[str]) -> str:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            await probe  # type: ignore[misc]  # redis types its commands for both worlds
+            return await probe
     except (*LOST, RedisError) as error:
-        return f"away ({type(error).__name__})"
-    return "ok"
+        return f"{AWAY} ({type(error).__name__})"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from tests.support.databases import execute
 from tests.support.desk import Api, api_settings, running_api
 from tests.support.gates import gate_to
 from tests.support.waiting import until
@@ -37,6 +40,24 @@ async def test_without_postgresql_it_lives_but_is_not_ready(
                 return answer.status == 200
 
         await until(is_ready)
+
+
+async def test_a_database_that_takes_nothing_is_told(
+    direct_url: str, redis_url: str, postgres_server: str
+) -> None:
+    """It answers, so this is no 503; what is amiss with it stands in the answer."""
+    set_aside = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {}', current_database()); END $$"
+    await asyncio.to_thread(
+        execute, direct_url, set_aside.format("default_transaction_read_only = on")
+    )
+    async with running_api(api_settings(direct_url, redis_url)) as api:
+        assert await api.get("/ready") == {
+            "status": "degraded",
+            "postgresql": "takes no writes",
+            "redis": "ok",
+        }
+    async with running_api(api_settings(postgres_server, redis_url)) as api:
+        assert "init-db" in (await api.get("/ready"))["postgresql"]
 
 
 async def test_it_starts_while_both_servers_are_away(database_url: str, redis_url: str) -> None:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from frostdesk.api.metrics import STATE
 from frostdesk.events import AnswerDeferred
@@ -20,22 +19,8 @@ from projections.rebuild import REBUILD_LOCK
 from tests.factories import failed, generated, new, received, sent
 from tests.support.bodies import text_message, webhook
 from tests.support.desk import Api, api_settings, running_api
+from tests.support.scraping import scrape
 from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN
-
-Sample = tuple[str, str]
-
-
-async def scrape(api: Api) -> dict[Sample, float]:
-    """Every sample by its name and the value of its label, read as Prometheus reads them."""
-    async with api.session.get(f"{api.url}/metrics") as answer:
-        assert answer.status == 200
-        assert answer.content_type == "text/plain"
-        text = await answer.text()
-    return {
-        (sample.name, "".join(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 async def test_it_is_open_and_tells_of_the_process(api: Api) -> None:
