@@ -221,11 +221,26 @@ async def test_redis_is_not_as_it_should_be(
         await assert_finds(environ, **expected)
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is given to a worker that may just be starting."""
+    monkeypatch.setattr("frostdesk.cli.doctor.redis.WORKER_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_no_worker_runs(healthy: dict[str, str]) -> None:
     """Nobody who would answer is connected to Redis."""
     await assert_finds(healthy, worker="Start `frostdesk worker`")
 
 
+async def test_a_worker_that_starts_is_waited_for(healthy: dict[str, str]) -> None:
+    """Asked at the same time as it is started, the doctor finds it."""
+    examining = asyncio.create_task(problems(healthy))
+    async with running_worker(settings_of(healthy)):
+        assert await examining == {}
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_messages_wait_for_long(healthy: dict[str, str], pool: Pool) -> None:
     """What nobody answers is counted, with the age of the oldest."""
     async with EventStore(pool) as store:
@@ -249,7 +264,7 @@ async def test_few_files_may_be_open(healthy: dict[str, str]) -> None:
         "sh",
         "-c",
         f"ulimit -n 200; {sys.executable} -m frostdesk doctor --json",
-        env=healthy,
+        env=healthy | {"FROSTDESK_REDIS_URL": f"redis://{NOBODY}/0"},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await doctor.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, cast
 
@@ -13,6 +14,11 @@ from frostdesk.doorbell import WORKER_NAME, connect_redis
 from frostdesk.settings import Settings
 
 OLDEST_REDIS = (6, 2)
+
+WORKER_SECONDS = 8.0
+"""How long a worker may need that has just been started, or whose Redis has."""
+
+PAUSE_SECONDS = 0.2
 
 
 async def check_redis(settings: Settings) -> list[Verdict]:
@@ -55,10 +61,17 @@ def _server(info: dict[str, Any]) -> Verdict:
 
 async def _worker(redis: ArqRedis) -> Verdict:
     try:
-        clients = await cast("Awaitable[list[dict[str, str]]]", redis.client_list())
+        async with asyncio.timeout(WORKER_SECONDS):
+            while not await _is_connected(redis):  # noqa: ASYNC110  # Redis tells nobody by itself
+                await asyncio.sleep(PAUSE_SECONDS)
     except ResponseError:
         return Verdict("worker", "ok", "this Redis does not say who is connected")
-    if not any(client.get("name") == WORKER_NAME for client in clients):
+    except TimeoutError:
         advice = "Start `frostdesk worker`, with this FROSTDESK_REDIS_URL: nobody answers."
         return Verdict("worker", "failed", "none is connected to Redis", advice)
     return Verdict("worker", "ok", "at least one listens")
+
+
+async def _is_connected(redis: ArqRedis) -> bool:
+    clients = await cast("Awaitable[list[dict[str, str]]]", redis.client_list())
+    return any(client.get("name") == WORKER_NAME for client in clients)
