@@ -56,7 +56,7 @@ async def test_every_incident_is_seen_and_mended(
         worker = await _nobody_is_there(desk, programs, page)
         await _redis_is_lost(desk, redis, page)
         await _the_database_is_lost(desk, postgresql, page)
-        worker = await _the_token_has_expired(desk, programs, page, worker)
+        await _the_token_has_expired(desk, programs, page, worker)
         await _the_model_is_down(desk, page)
         await _somebody_has_written_to_a_table(desk, page)
 
@@ -72,6 +72,7 @@ async def _nobody_is_there(desk: Desk, programs: Programs, page: Page) -> Progra
     assert "frostdesk_waiting_messages 1.0" in look.output
     assert "Start `frostdesk worker`" in look.output
     worker = programs.start("worker")
+    await worker.says("worker started")
     await desk.phone().hears(1)
     story = await page.passes(heading, CONVERSATION=str(await desk.conversation_id()))
     assert "ReplyGenerated" in story
@@ -102,10 +103,11 @@ async def _the_database_is_lost(desk: Desk, postgresql: Gate, page: Page) -> Non
 
 async def _the_token_has_expired(
     desk: Desk, programs: Programs, page: Page, worker: Program
-) -> Program:
+) -> None:
     """What failed meanwhile goes out once the token is right."""
     await worker.terminate()
     refused = programs.start("worker", FROSTDESK_WHATSAPP_TOKEN="an-expired-token")
+    await refused.says("worker started")
     await desk.phone().write("Are you there?")
     (failure,) = await desk.has_events("ReplyFailed")
     assert failure["stage"] == "send"
@@ -114,7 +116,6 @@ async def _the_token_has_expired(
     await worker.says("worker started")
     assert "have failed" in await page.passes("WhatsApp refuses the token")
     await desk.phone().hears(4)
-    return worker
 
 
 async def _the_model_is_down(desk: Desk, page: Page) -> None:

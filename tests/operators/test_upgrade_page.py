@@ -28,8 +28,11 @@ from tests.support.programs import Programs
 from tests.support.waiting import until
 
 PREVIOUS = Path(__file__).with_name("previous.tar.xz")
-CUSTOMERS = 5
-PAUSE_SECONDS = 0.05
+CUSTOMERS = 20
+"""So many that none of them writes faster than an honest customer may."""
+
+SOME = 5
+PAUSE_SECONDS = 0.1
 
 
 class Load:
@@ -57,9 +60,9 @@ class Load:
         before = self.accepted[url]
 
         async def accepted() -> bool:
-            return self.accepted[url] >= before + CUSTOMERS
+            return self.accepted[url] >= before + SOME
 
-        await until(accepted, 20)
+        await until(accepted, 30)
 
 
 @asynccontextmanager
@@ -128,7 +131,7 @@ async def test_the_new_version_takes_over_under_load(
             await page.passes("The new processes")
             assert [await old_api.wait(), await old_worker.wait()] == [0, 0]
             await load.goes_on(load.apis[0].url)
-        await desk.is_idle()
+        await desk.is_idle(60)
         await page.passes("Afterwards")
         await _everybody_is_answered_once(desk, load.ids)
 

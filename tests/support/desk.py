@@ -217,7 +217,7 @@ class Desk(Outside):
 
         return await until(enough, 15)
 
-    async def is_idle(self) -> None:
+    async def is_idle(self, seconds: float = 15.0) -> None:
         """Wait until nothing is left to do and nobody is at it."""
 
         async def idle() -> bool:
@@ -227,7 +227,7 @@ class Desk(Outside):
             claims = await self.pool.fetchval("SELECT count(*) FROM claims")
             return (unfinished, claims) == (0, 0)
 
-        await until(idle, 15)
+        await until(idle, seconds)
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
