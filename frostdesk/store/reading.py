@@ -50,7 +50,7 @@ Number = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """The place of a row in a list: the time or the number that orders it, then its id."""
 
-    at: datetime | Number
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | Number
     id: UUID
 
 
@@ -69,8 +69,9 @@ def decode_cursor(text: str, kind: type[datetime | int]) -> Cursor:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         packed = base64.b64decode(padded, altchars=b"-_", validate=True)
         cursor = msgspec.msgpack.decode(packed, type=Cursor)
-        fits = isinstance(cursor.at, kind)
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        # Other ways to write a cursor hold times that PostgreSQL has not.
+        fits = isinstance(cursor.at, kind) and encode_cursor(cursor) == text
+    except (ValueError, OverflowError, binascii.Error, msgspec.MsgspecError):
         fits = False
     if not fits:
         raise RefusedError("The cursor is none of this list's. Leave it out to start anew.")

@@ -185,6 +185,15 @@ def test_garbage_is_no_cursor(garbage: str) -> None:
         decode_cursor(garbage, int)
 
 
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "2027-01-15T09:00:00", "2027-01-15T09:00:00Z"]
+)
+def test_a_time_that_others_wrote_is_no_cursor(at: str) -> None:
+    """A time that no zone has, or that cannot be had in UTC, never reaches the database."""
+    with pytest.raises(RefusedError, match="cursor"):
+        decode_cursor(packed(at, uuid4()), datetime)
+
+
 @given(st.text())
 def test_no_text_breaks_the_cursor(text: str) -> None:
     """Any text is either a cursor or refused; nothing else is raised."""
