@@ -38,6 +38,10 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _time(text: str) -> time:
+    return time.fromisoformat(text).replace(tzinfo=None)  # PostgreSQL, too, ignores a zone here
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "int2": int,
     "int4": int,
@@ -45,7 +49,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "bool": _bool,
     "uuid": UUID,
     "date": date.fromisoformat,
-    "time": time.fromisoformat,
+    "time": _time,
     "timestamptz": _instant,
 }
 """How a value of a type is read from text; a type that is not named here is compared as text."""

@@ -45,6 +45,7 @@ ROW: dict[str, Any] = {
         "created_at=lt.2027-01-15 10:00:01",
         "date=in.(2027-01-15)",
         "time=eq.09:30",
+        "time=lt.09:31+02:00",
     ],
 )
 def test_what_fits_is_heard(text: str) -> None:
