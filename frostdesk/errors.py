@@ -26,6 +26,13 @@ class NotFoundError(RefusedError):
     title = "Not found"
 
 
+class TooSlowError(RefusedError):
+    """A request that did not come in time."""
+
+    status = 408
+    title = "Too slow"
+
+
 class ConflictError(RefusedError):
     """A command that the state of things forbids, such as confirming a cancelled booking."""
 
@@ -38,6 +45,13 @@ class TooLargeError(RefusedError):
 
     status = 413
     title = "Too large"
+
+
+class PackedOtherwiseError(RefusedError):
+    """A body in an encoding that is not unpacked here."""
+
+    status = 415
+    title = "Unsupported encoding"
 
 
 class VersionConflictError(ConflictError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 from arq.connections import ArqRedis
 
+from frostdesk.api.bodies import Bodies
+from frostdesk.api.connections import Connections
 from frostdesk.auth import Gate
 from frostdesk.doorbell import Doorbell
 from frostdesk.settings import Settings
@@ -12,6 +14,8 @@ from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 
 SETTINGS = web.AppKey("settings", Settings)
+BODIES = web.AppKey("bodies", Bodies)
+CONNECTIONS = web.AppKey("connections", Connections)
 GATE = web.AppKey("gate", Gate)
 POOL: web.AppKey[Pool] = web.AppKey("pool")
 STORE = web.AppKey("store", EventStore)

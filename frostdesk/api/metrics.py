@@ -65,7 +65,7 @@ HELP = {
 
 IN_POSTGRESQL = HELP.keys() - {"queued_jobs", "postgresql_up", "redis_up"}
 
-REASONS = {400: "malformed", 401: "signature", 413: "too large"}
+REASONS = {400: "malformed", 401: "signature", 408: "too slow", 413: "too large", 415: "encoding"}
 
 
 class Metrics:

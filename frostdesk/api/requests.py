@@ -7,8 +7,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from frostdesk.api.keys import GATE
-from frostdesk.errors import NotFoundError, RefusedError, UnauthorizedError
+from frostdesk.api.keys import BODIES, GATE
+from frostdesk.errors import NotFoundError, RefusedError, TooSlowError, UnauthorizedError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,15 +41,15 @@ async def read_body(request: web.Request) -> bytes:
 
     Raises:
         RefusedError: it broke off, or is not packed as its header `Content-Encoding` says.
+        TooSlowError: it did not come in time.
         HTTPRequestEntityTooLarge: it is too large, packed or unpacked.
     """
     try:
-        return await request.read()
+        return await request.app[BODIES].read(request)
+    except TimeoutError as error:
+        raise TooSlowError("The body did not come in time: send it again, and at once.") from error
     except (web.RequestPayloadError, OSError) as error:
-        raise RefusedError(
-            "The body could not be read to its end: send it whole, and packed as the header "
-            "Content-Encoding says."
-        ) from error
+        raise RefusedError("The body could not be read to its end: send it whole.") from error
 
 
 def path_id(request: web.Request, what: str) -> UUID:

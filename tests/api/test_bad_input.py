@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from zlib import compress
 
 import pytest
 
@@ -170,12 +172,38 @@ async def test_a_body_that_cannot_be_unpacked_is_the_senders_fault(
     assert await texts(pool) == ["Hello"]
 
 
+async def test_a_packed_webhook_is_taken(api: Api, pool: Pool) -> None:
+    """The signature is that of the unpacked body; other ways to pack are named in the refusal."""
+    url = f"{api.url}/inbound"
+    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": compress}
+    for encoding, pack in packers.items():
+        body = json.dumps(webhook(text_message(encoding))).encode()
+        headers = {
+            "Content-Encoding": encoding,
+            "X-Hub-Signature-256": sign(body, APP_SECRET.encode()),
+        }
+        async with api.session.post(url, data=pack(body), headers=headers) as answer:
+            assert answer.status == 200
+        headers["Content-Encoding"] = "br"
+        async with api.session.post(url, data=pack(body), headers=headers) as answer:
+            assert_problem(await answer.json(content_type=None), 415, answer.content_type)
+    assert await texts(pool) == [*packers]
+
+
+async def test_a_packed_body_has_one_end(api: Api) -> None:
+    """Half a packed body, or one with more behind it, is refused."""
+    packed = gzip.compress(json.dumps(webhook(text_message())).encode())
+    for body in (packed[:-9], packed + b"more", packed + packed):
+        problem = await api.webhook(body, 400, **{"Content-Encoding": "gzip"})
+        assert "packed" in problem["detail"]
+
+
 async def test_a_compressed_bomb_is_bounded(api: Api) -> None:
     """A small body that unpacks to 50 MB is refused like a large one."""
     bomb = gzip.compress(b"0" * 50_000_000)
     headers = {"Content-Encoding": "gzip", "X-Hub-Signature-256": "sha256=0"}
     async with api.session.post(f"{api.url}/inbound", data=bomb, headers=headers) as answer:
-        assert answer.status in (400, 413)
+        assert_problem(await answer.json(content_type=None), 413, answer.content_type)
 
 
 async def test_other_methods_are_refused(api: Api) -> None:

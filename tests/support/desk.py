@@ -13,7 +13,7 @@ import aiohttp
 import asyncpg
 from aiohttp.test_utils import TestServer
 
-from frostdesk.api.app import create_app
+from frostdesk.api.app import connection_options, create_app
 from frostdesk.settings import Settings, read_settings
 from frostdesk.store.database import Pool
 from frostdesk.whatsapp.signature import sign
@@ -252,7 +252,7 @@ def api_settings(database_url: str, redis_url: str) -> Settings:
 async def running_api(settings: Settings, *, port: int | None = None) -> AsyncIterator[Api]:
     """The API, served on a free port or on that one."""
     server = TestServer(create_app(settings), port=port)
-    await server.start_server()
+    await server.start_server(**connection_options())
     try:
         async with aiohttp.ClientSession() as session:
             yield Api(session, str(server.make_url("")).rstrip("/"))
