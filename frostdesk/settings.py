@@ -68,7 +68,9 @@ def _url(*schemes: str) -> Callable[[str], str]:
         url = urlsplit(value)
         has_place = url.hostname or url.path.strip("/") or "host=" in url.query
         _ = url.port  # raises ValueError if it is no number
-        if url.scheme not in schemes or not has_place:
+        # Calls carry a token of their own, which cannot be had beside a password.
+        has_login = url.scheme.startswith("http") and url.username is not None
+        if url.scheme not in schemes or not has_place or has_login:
             raise ValueError
         return value.rstrip("/") if url.scheme.startswith("http") else value
 
