@@ -40,6 +40,7 @@ from tests.support.secrets import (
     VERIFY_TOKEN,
     WHATSAPP_TOKEN,
 )
+from tests.support.service import service_login as service_login_on
 
 OURS = ("FROSTDESK_", "OPENAI_")
 
@@ -99,9 +100,18 @@ def template(postgres_server: str) -> Iterator[str]:
         yield name_of(url)
 
 
+@pytest.fixture(scope="session")
+def service_login(postgres_server: str, template: str) -> Iterator[str]:
+    """The login that API and worker enter the database by, with the rights of the service only."""
+    del template  # which has made the role
+    with service_login_on(postgres_server) as login:
+        yield login
+
+
 @pytest.fixture
-def database_url(postgres_server: str, template: str) -> Iterator[str]:
-    """The URL of this test's own database, with the schema in it."""
+def database_url(postgres_server: str, template: str, service_login: str) -> Iterator[str]:
+    """The URL of this test's own database, with the schema in it, entered as its owner."""
+    del service_login  # but there it has to be, for the processes of the service
     with new_database(postgres_server, template=template) as url:
         yield url
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -16,28 +16,8 @@ from frostdesk.store.database import Connection, Pool, connect
 from tests.factories import generated, received
 from tests.support.databases import execute, new_database, query
 from tests.support.desk import Desk, running_api, running_outside, running_worker, settings_of
-
-PASSWORD = "a-password"
-
-
-def as_login(url: str, login: str) -> str:
-    """The same database, entered by another login."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{login}:{PASSWORD}@{place}").geturl()
-
-
-@pytest.fixture(scope="module")
-def service_login(postgres_server: str, template: str) -> Iterator[str]:
-    """A login that is a member of the service's role, made as the README says."""
-    del template  # which has made the role
-    login = f"frostdesk_test_{uuid4().hex}"
-    execute(
-        postgres_server,
-        f"CREATE ROLE {login} LOGIN PASSWORD '{PASSWORD}' IN ROLE frostdesk_service",
-    )
-    yield login
-    execute(postgres_server, f"DROP ROLE {login}")
+from tests.support.secrets import DATABASE_PASSWORD
+from tests.support.service import as_login, as_service
 
 
 @pytest.fixture
@@ -135,6 +115,16 @@ async def test_the_rows_that_it_needs_are_in_its_sight(service: Connection) -> N
         assert await service.fetchval(f"SELECT count(*) FROM {table}") == count
 
 
+def test_every_test_runs_under_it(database_url: str) -> None:
+    """API and worker of the other tests enter the database as the service."""
+    (who,) = query(
+        as_service(database_url),
+        "SELECT current_user, usesuper FROM pg_user WHERE usename = current_user",
+    )
+    assert who["current_user"].startswith("frostdesk_test_")
+    assert not who["usesuper"]
+
+
 def test_an_older_grant_is_taken_back(database_url: str, service_url: str) -> None:
     """`init-db` sets the role's rights as they should be, whatever somebody gave it before."""
     execute(database_url, "GRANT ALL ON events TO frostdesk_service")
@@ -158,7 +148,7 @@ def test_an_owner_who_may_not_make_roles_is_told(
 ) -> None:
     """The schema is applied all the same, with a note that says what to have done."""
     owner = f"frostdesk_test_{uuid4().hex}"
-    execute(postgres_server, f"CREATE ROLE {owner} LOGIN PASSWORD '{PASSWORD}'")
+    execute(postgres_server, f"CREATE ROLE {owner} LOGIN PASSWORD '{DATABASE_PASSWORD}'")
     try:
         with new_database(postgres_server) as url:
             name = urlsplit(url).path.lstrip("/")

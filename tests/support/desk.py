@@ -11,6 +11,7 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
+import msgspec
 from aiohttp.test_utils import TestServer
 
 from frostdesk.api.app import connection_options, create_app
@@ -21,6 +22,7 @@ from frostdesk.worker.main import run_worker
 from tests.factories import ANA
 from tests.support.pooler import direct
 from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN, PHONE_NUMBER_ID
+from tests.support.service import as_service
 from tests.support.waiting import until
 
 
@@ -248,10 +250,14 @@ def api_settings(database_url: str, redis_url: str) -> Settings:
     )
 
 
+def _least_privileged(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, database_url=as_service(settings.database_url))
+
+
 @asynccontextmanager
 async def running_api(settings: Settings, *, port: int | None = None) -> AsyncIterator[Api]:
     """The API, served on a free port or on that one."""
-    server = TestServer(create_app(settings), port=port)
+    server = TestServer(create_app(_least_privileged(settings)), port=port)
     await server.start_server(**connection_options())
     try:
         async with aiohttp.ClientSession() as session:
@@ -264,7 +270,7 @@ async def running_api(settings: Settings, *, port: int | None = None) -> AsyncIt
 async def running_worker(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """A worker that is asked to end afterwards, and does."""
     stop = asyncio.Event()
-    task = asyncio.create_task(run_worker(settings, stop))
+    task = asyncio.create_task(run_worker(_least_privileged(settings), stop))
     try:
         yield task
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.support.service import COMMANDS, as_service
 from tests.support.waiting import until
 
 COMMAND = (sys.executable, "-m", "frostdesk")
@@ -98,9 +99,15 @@ class Programs:
         self._started: list[Program] = []
 
     def start(self, *arguments: str, **variables: str) -> Program:
-        """Start `frostdesk …`; `variables` are set on top of the environment."""
+        """Start `frostdesk …`; `variables` are set on top of the environment.
+
+        What serves enters the database as the service, other commands as its owner.
+        """
         log = self._folder / f"{len(self._started)}-{arguments[0]}.log"
-        program = Program(arguments, self.environment | variables, log)
+        environment = self.environment | variables
+        if arguments[0] in COMMANDS and (url := environment.get("FROSTDESK_DATABASE_URL")):
+            environment["FROSTDESK_DATABASE_URL"] = as_service(url)
+        program = Program(arguments, environment, log)
         self._started.append(program)
         return program
 
