@@ -17,7 +17,7 @@ from tests.support.databases import SCHEMA, execute, new_database, query
 
 VISIBLE = {"conversations", "messages", "bookings"}
 HIDDEN = {"events", "identities", "claims"}
-NEWEST = (1, "f13f657e68a69fee")
+NEWEST = (1, "c92d11f153e42ade")
 ROLES = {"anon": "", "authenticated": "", "service_role": "BYPASSRLS"}
 
 
