@@ -12,6 +12,12 @@ TABLES = ("conversations", "identities", "messages", "bookings")
 
 STATEMENTS = {table: files(__name__).joinpath(f"{table}.sql").read_text() for table in TABLES}
 
+ROWS = {
+    table: statement.partition("INSERT INTO")[0] + "SELECT * FROM rows"
+    for table, statement in STATEMENTS.items()
+}
+"""The part of each statement that says what the rows become, as a query of its own."""
+
 READS = {
     table: frozenset(re.findall(r"'([A-Z][A-Za-z]+)'", statement))
     for table, statement in STATEMENTS.items()

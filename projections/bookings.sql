@@ -39,7 +39,7 @@ touched AS (
                           WHERE bookings.conversation_id = new.conversation_id OFFSET 0) AS b
      WHERE type = 'CustomerForgotten'
 ),
-merged AS (
+rows AS (
     SELECT t.id,
            coalesce(b.conversation_id, p.conversation_id) AS conversation_id,
            coalesce(b.instructor_id, p.instructor_id) AS instructor_id,
@@ -56,8 +56,8 @@ merged AS (
            CASE WHEN f.conversation_id IS NULL THEN coalesce(a.announced_id, b.announced_id)
                 ELSE coalesce(d.decision_id, b.decision_id) END AS announced_id
       FROM touched t
-      LEFT JOIN LATERAL (SELECT * FROM bookings WHERE bookings.id = t.id OFFSET 0) AS b ON true
-      LEFT JOIN proposed p ON p.id = t.id
+      LEFT JOIN LATERAL (SELECT * FROM bookings WHERE bookings.id = t.id OFFSET 0) AS b USING (id)
+      LEFT JOIN proposed p USING (id)
       LEFT JOIN decided d ON d.id = t.id AND (b.id IS NOT NULL OR d.position > p.position)
       LEFT JOIN announced a ON a.id = t.id AND (b.id IS NOT NULL OR a.position > p.position)
       LEFT JOIN LATERAL (SELECT conversation_id FROM events
@@ -68,9 +68,7 @@ merged AS (
 )
 INSERT INTO bookings AS row (id, conversation_id, instructor_id, date, "time", duration, timezone,
                              starts_at, ends_at, status, created_at, decision_id, announced_id)
-SELECT id, conversation_id, instructor_id, date, "time", duration, timezone, starts_at, ends_at,
-       status, created_at, decision_id, announced_id
-  FROM merged
+SELECT * FROM rows
     ON CONFLICT (id) DO UPDATE
    SET (status, decision_id, announced_id)
      = (excluded.status, excluded.decision_id, excluded.announced_id)

@@ -17,6 +17,19 @@ PREFETCH = 200
 LATE = {"conversations": "other.id IS NULL", "bookings": "other.status = 'confirmed'"}
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A table, or those rows of it that a condition picks; `weight` is its share of the work."""
+
+    table: str
+    condition: str = "true"
+    weight: int = 1
+
+    @property
+    def drift(self) -> str:
+        """The temporary table that holds the keys of rows that differ, and what they should be."""
+        return f"{self.table}_drift"
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """A row that differs: the columns as the live table has them, and as the other one has them.
 
@@ -36,45 +49,55 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in live if name in other and live[name] != other[name])
 
 
-async def compare(connection: Connection, table: str, schema: str) -> int:
-    """Note in a temporary table which rows of the live table and of `schema`'s differ.
+class Compared(msgspec.Struct, frozen=True):
+    """How many rows there are on either side, and how many of them differ."""
 
-    Gives how many rows there are on either side. The note ends with the transaction.
+    rows: int
+    differing: int
+
+
+async def compare(connection: Connection, part: Part, query: str) -> Compared:
+    """Note which rows of the live table are not as `query`, which ends with its FROM, gives them.
+
+    The note ends with the transaction.
     """
-    keys = ", ".join(KEYS[table])
-    first = KEYS[table][0]
-    await connection.execute(
-        f"CREATE TEMPORARY TABLE {table}_drift ON COMMIT DROP AS"
-        f" SELECT {keys}, coalesce({LATE.get(table, 'false')}, false) AS late"
-        f" FROM public.{table} AS live FULL JOIN {schema}.{table} AS other USING ({keys})"
+    keys = ", ".join(KEYS[part.table])
+    first = KEYS[part.table][0]
+    noted = await connection.execute(
+        f"CREATE TEMPORARY TABLE {part.drift} ON COMMIT DROP AS"
+        f" SELECT {keys}, coalesce({LATE.get(part.table, 'false')}, false) AS late,"
+        f" CASE WHEN other.{first} IS NOT NULL THEN ROW(other.*)::public.{part.table} END AS other"
+        f" FROM (SELECT * FROM public.{part.table} WHERE {part.condition}) AS live"
+        f" FULL JOIN ({query} WHERE {part.condition}) AS other USING ({keys})"
         f" WHERE ROW(live.*) IS DISTINCT FROM ROW(other.*)"
     )
-    rows = await connection.fetchval(
-        f"SELECT (SELECT count(*) FROM {schema}.{table})"
-        f" + (SELECT count(*) FROM {table}_drift LEFT JOIN {schema}.{table} AS other"
-        f" USING ({keys}) WHERE other.{first} IS NULL)"
+    if noted != "SELECT 0":
+        # A row that is in another part by mistake should be there all the same, as that part says.
+        await connection.execute(
+            f"DELETE FROM {part.drift} WHERE other IS NULL AND {first} IN"
+            f" (SELECT {first} FROM ({query} WHERE NOT {part.condition}) AS elsewhere)"
+        )
+    row = await connection.fetchrow(
+        f"SELECT count(*) AS differing, count(*) FILTER (WHERE live.{first} IS NULL)"
+        f" + (SELECT count(*) FROM public.{part.table} WHERE {part.condition}) AS rows"
+        f" FROM {part.drift} LEFT JOIN public.{part.table} AS live USING ({keys})"
     )
-    return int(rows)
+    assert row is not None  # noqa: S101  # an aggregate gives one row
+    return Compared(**row)
 
 
-async def count_differences(connection: Connection, table: str) -> int:
-    """How many rows `compare` has noted."""
-    return int(await connection.fetchval(f"SELECT count(*) FROM {table}_drift"))
-
-
-async def differences(connection: Connection, table: str, schema: str) -> AsyncIterator[Difference]:
+async def differences(connection: Connection, part: Part) -> AsyncIterator[Difference]:
     """The rows that `compare` has noted, in the order of their keys."""
-    keys = ", ".join(KEYS[table])
+    keys = ", ".join(KEYS[part.table])
     query = (
         f"SELECT concat_ws('/', {keys}) AS id, to_jsonb(live) AS live, to_jsonb(other) AS other"
-        f" FROM {table}_drift LEFT JOIN public.{table} AS live USING ({keys})"
-        f" LEFT JOIN {schema}.{table} AS other USING ({keys}) ORDER BY {keys}"
+        f" FROM {part.drift} LEFT JOIN public.{part.table} AS live USING ({keys}) ORDER BY {keys}"
     )
     # Without a name: one would stay behind on the session that a pooler lends to the next.
     statement = await connection.prepare(query, name="")
     async for row in statement.cursor(prefetch=PREFETCH):
         yield Difference(
-            table=table, id=row["id"], live=_decode(row["live"]), other=_decode(row["other"])
+            table=part.table, id=row["id"], live=_decode(row["live"]), other=_decode(row["other"])
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from projections import TABLES
-from projections.compare import Difference, compare, differences
+from projections.compare import Difference, Part, compare, differences
 from projections.shadow import (
     FOR_LONG_WORK,
     Connection,
@@ -111,8 +111,8 @@ async def changes_since(connection: Connection, schema: str) -> AsyncIterator[Di
     Runs in the transaction that `build` leaves open.
     """
     for table in TABLES:
-        await compare(connection, table, _quoted(schema))
-        async for difference in differences(connection, table, _quoted(schema)):
+        await compare(connection, Part(table), f"SELECT * FROM {_quoted(schema)}.{table}")
+        async for difference in differences(connection, Part(table)):
             yield difference
 
 

@@ -1,8 +1,8 @@
 """The tables against the log: compared on one moment's snapshot, and set right where they differ.
 
 Appends run their projections in their own transaction. So in any snapshot the live tables ought to
-be the projection of exactly the events that it shows: a second fill of the same events, beside
-them, tells which rows are wrong, without a lock that anybody feels. Only these are then touched.
+be the projection of exactly the events that it shows: what the same statements make of all events
+at once tells which rows are wrong, without a lock that anybody feels. Only these are then touched.
 """
 
 from __future__ import annotations
@@ -17,23 +17,32 @@ from typing import Any, TypeAlias
 import msgspec
 
 from projections import TABLES
-from projections.compare import Difference, compare, count_differences, differences
-from projections.repair import ForgottenMeanwhileError, Repair, Repaired, drop, keep, prepare
+from projections.compare import Difference, Part, compare, differences
+from projections.repair import (
+    ForgottenMeanwhileError,
+    Repair,
+    Repaired,
+    drop,
+    keep,
+    number,
+    prepare,
+)
 from projections.shadow import (
-    COMPARING,
     FOR_LONG_WORK,
-    LANES,
-    TEMPORARY,
-    WEIGHTS,
     Connection,
     Extent,
     Meter,
     Progress,
     begin,
-    create,
     extent,
-    fill,
+    from_nothing,
 )
+
+LANES = (
+    (Part("messages", "role = 'user'", weight=5), Part("conversations", weight=2)),
+    (Part("messages", "role = 'assistant'", weight=6), Part("identities"), Part("bookings")),
+)
+"""What is compared side by side, on connections of their own: about equal work in each."""
 
 REBUILD_LOCK = 4607452718
 
@@ -46,25 +55,23 @@ class AlreadyRunningError(Exception):
 
 
 class Comparison:
-    """The live tables against a second fill, at one moment. Good until the context ends."""
+    """The live tables against the log, at one moment. Good until the context ends."""
 
-    def __init__(self, extent: Extent, lanes: dict[str, Connection]) -> None:
+    def __init__(self, extent: Extent) -> None:
         self.extent = extent
-        self.lanes = lanes
         self.rows = 0
-        self.differing = dict.fromkeys(TABLES, 0)
-
-    @property
-    def count(self) -> int:
+        self.count = 0
         """How many rows differ."""
-        return sum(self.differing.values())
+        self.drifted: list[tuple[Part, Connection]] = []
+        """Where any does, and who can tell which."""
 
     async def differences(self) -> AsyncIterator[Difference]:
-        """The rows that differ, table by table, in the order of their keys."""
-        for table in TABLES:
-            if self.differing[table]:
-                async for difference in differences(self.lanes[table], table, TEMPORARY):
-                    yield difference
+        """The rows that differ, table by table."""
+        for part, connection in sorted(
+            self.drifted, key=lambda found: TABLES.index(found[0].table)
+        ):
+            async for difference in differences(connection, part):
+                yield difference
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +97,10 @@ async def comparison(connect: Connect, progress: Progress) -> AsyncIterator[Comp
         snapshot = None
         for connection in connections:
             snapshot = await begin(connection, snapshot)
-        log = await extent(connections[0])
-        lanes = {t: c for c, lane in zip(connections, LANES, strict=True) for t in lane}
-        found = Comparison(log, lanes)
-        meter = Meter(progress, log.events)
+        found = Comparison(await extent(connections[0]))
+        meter = Meter(progress, found.extent.events)
         await _together(
-            _fill_and_compare(found, connection, lane, meter)
+            _compare(found, connection, lane, meter)
             for connection, lane in zip(connections, LANES, strict=True)
         )
         yield found
@@ -137,10 +142,11 @@ async def _compare_and_repair(
     async with comparison(connect, progress) as found:
         if found.count:
             await prepare(connection)
-            for table, lane in found.lanes.items():
-                await keep(lane, table)
-            for lane in set(found.lanes.values()):
+            for part, lane in found.drifted:
+                await keep(lane, part)
+            for lane in {lane for _, lane in found.drifted}:
                 await lane.execute("COMMIT")
+            await number(connection)
     done = await Repair(connection, found.extent.head).run() if found.count else Repaired()
     return found.extent.events, found.rows, done
 
@@ -153,16 +159,18 @@ async def _alone(guard: Connection) -> None:
         raise AlreadyRunningError
 
 
-async def _fill_and_compare(
-    found: Comparison, connection: Connection, tables: tuple[str, ...], meter: Meter
+async def _compare(
+    found: Comparison, connection: Connection, lane: Iterable[Part], meter: Meter
 ) -> None:
-    await create(connection, tables, TEMPORARY, kind="TEMPORARY")
-    await fill(connection, tables, found.extent, meter)
-    for table in tables:
-        rows = await compare(connection, table, TEMPORARY)
-        found.rows += rows  # after the wait: the lanes add to one number
-        meter.add(COMPARING * WEIGHTS[table] / sum(WEIGHTS.values()))
-        found.differing[table] = await count_differences(connection, table)
+    total = sum(part.weight for lane in LANES for part in lane)
+    async with from_nothing(connection):
+        for part in lane:
+            compared = await compare(connection, part, found.extent.rows(part.table))
+            found.rows += compared.rows
+            found.count += compared.differing
+            if compared.differing:
+                found.drifted.append((part, connection))
+            meter.add(part.weight / total)
 
 
 async def _together(works: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from projections import TABLES, project
+from projections.compare import Part
 from projections.shadow import EVERYTHING, KEYS, Connection, create
 
 SCHEMA = "frostdesk_rebuild"
@@ -60,8 +61,8 @@ SET LOCAL statement_timeout = '400ms'
 
 # Two lessons may have to change places: what is wrong gives up its slot before anything takes one.
 FREE_SLOTS = """
-UPDATE public.bookings AS live SET status = 'pending' FROM bookings_drift AS drift
- WHERE live.id = drift.id AND live.status = 'confirmed'
+UPDATE public.bookings AS live SET status = 'pending' FROM bookings_turn AS turn
+ WHERE live.id = turn.id AND live.status = 'confirmed'
 """
 
 
@@ -91,24 +92,31 @@ async def prepare(connection: Connection) -> None:
         for table, keys in KEYS.items():
             await connection.execute(
                 f"CREATE UNLOGGED TABLE {SCHEMA}.{table}_drift AS"
-                f" SELECT {', '.join(keys)}, false AS late, 0::bigint AS place"
+                f" SELECT {', '.join(keys)}, false AS late"
                 f" FROM public.{table} LIMIT 0"
             )
 
 
-async def keep(connection: Connection, table: str) -> None:
-    """Bring what a comparison has noted, numbered, and what it should be into the schema."""
-    keys = ", ".join(KEYS[table])
+async def keep(connection: Connection, part: Part) -> None:
+    """Bring what a comparison has noted, and what it should be, into the schema."""
+    keys = ", ".join(KEYS[part.table])
     await connection.execute(
-        f"INSERT INTO {SCHEMA}.{table}_drift"
-        f" SELECT {keys}, late, row_number() OVER (PARTITION BY late ORDER BY {keys})"
-        f" FROM pg_temp.{table}_drift"
+        f"INSERT INTO {SCHEMA}.{part.table}_drift SELECT {keys}, late FROM {part.drift}"
     )
-    await connection.execute(f"ALTER TABLE {SCHEMA}.{table}_drift ADD PRIMARY KEY (late, place)")
     await connection.execute(
-        f"INSERT INTO {SCHEMA}.{table} SELECT other.* FROM pg_temp.{table} AS other"
-        f" JOIN pg_temp.{table}_drift USING ({keys})"
+        f"INSERT INTO {SCHEMA}.{part.table}"
+        f" SELECT (other).* FROM {part.drift} WHERE NOT other IS NULL"
     )
+
+
+async def number(connection: Connection) -> None:
+    """Give what was brought into the schema the order in which it is set right."""
+    for table, keys in KEYS.items():
+        await connection.execute(
+            f"CREATE UNLOGGED TABLE {SCHEMA}.{table}_turn AS SELECT *, row_number() OVER"
+            f" (PARTITION BY late ORDER BY {', '.join(keys)}) AS place FROM {SCHEMA}.{table}_drift"
+        )
+        await connection.execute(f"ALTER TABLE {SCHEMA}.{table}_turn ADD PRIMARY KEY (late, place)")
 
 
 class Repair:
@@ -224,7 +232,7 @@ class Repair:
 # What should not be there goes first, as it may stand in the way of what should.
 SET_RIGHT = """
 WITH taken AS (
-    SELECT {keys} FROM {table}_drift WHERE late = {late} AND place > $1 AND place <= $2
+    SELECT {keys} FROM {table}_turn WHERE late = {late} AND place > $1 AND place <= $2
 ),
 found AS MATERIALIZED (
     SELECT {keys}, live.{first} IS NULL AS missing, other.{first} IS NULL AS extra

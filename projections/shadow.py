@@ -6,13 +6,14 @@ begins with the shadow's schema, they fill the shadow and leave the live tables 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
 import msgspec
 
-from projections import STATEMENTS
+from projections import ROWS, STATEMENTS
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -23,23 +24,14 @@ KEYS = {
     "bookings": ("id",),
 }
 
-LANES = (("messages",), ("conversations", "identities", "bookings"))
-"""Tables that are filled side by side, on connections of their own: about equal work in each."""
-
 WEIGHTS = {"conversations": 3, "identities": 2, "messages": 9, "bookings": 1}
 """How the work is spread over the tables, for progress."""
-
-COMPARING = 0.2
-"""The share of the work that comes after the filling."""
 
 SPANS = 16
 """Parts into which a fill cuts the log: as many reports of progress. Each part merges with the rows
 so far, so their number, and not their length, is fixed: the work grows in line with the log."""
 
 SMALLEST_SPAN = 62_500
-
-TEMPORARY = "pg_temp"
-"""The schema of a shadow that PostgreSQL takes away with its transaction, however that ends."""
 
 # Nothing here outlives the transaction, so a pooler's next customer finds the session as it was.
 # An operator's time limits are meant for the service and not for work that holds nobody up.
@@ -67,6 +59,10 @@ class Extent(msgspec.Struct, frozen=True):
     events: int
     tail: int
     head: int
+
+    def rows(self, table: str) -> str:
+        """The query that gives a table's rows. Without arguments, for statements that take none."""
+        return ROWS[table].replace("$1", str(self.tail)).replace("$2", str(self.head))
 
 
 Progress: TypeAlias = Callable[[float, int], None]
@@ -112,19 +108,29 @@ async def create(
 ) -> None:
     """Make empty tables like the live ones in `schema`.
 
-    `kind` is TEMPORARY, for tables that end with the transaction, UNLOGGED or nothing.
+    `kind` is TEMPORARY, UNLOGGED or nothing.
     """
     for table in tables:
         await connection.execute(
             f"CREATE {kind} TABLE {schema}.{table}"
             f" (LIKE public.{table}, PRIMARY KEY ({', '.join(KEYS[table])}))"
-            f" {'ON COMMIT DROP' if kind == 'TEMPORARY' else ''}"
         )
 
 
 async def look_in(connection: Connection, schema: str) -> None:
     """Have the transaction's statements find the tables of `schema` before the live ones."""
     await connection.execute(f"SET LOCAL search_path = {schema}, public")
+
+
+@asynccontextmanager
+async def from_nothing(connection: Connection) -> AsyncIterator[None]:
+    """Have statements find no row in the tables, as if no event had been before."""
+    for table in KEYS:
+        await connection.execute(
+            f"CREATE TEMPORARY VIEW {table} AS SELECT * FROM public.{table} WHERE false"
+        )
+    yield
+    await connection.execute(f"DROP VIEW {', '.join(f'pg_temp.{table}' for table in KEYS)}")
 
 
 async def fill(connection: Connection, tables: Iterable[str], extent: Extent, meter: Meter) -> None:
@@ -135,4 +141,4 @@ async def fill(connection: Connection, tables: Iterable[str], extent: Extent, me
         upto = min(after + span, extent.head)
         for table in tables:
             await connection.execute(STATEMENTS[table], after, upto)
-            meter.add((1 - COMPARING) * WEIGHTS[table] * (upto - after) / total)
+            meter.add(WEIGHTS[table] * (upto - after) / total)

@@ -44,6 +44,7 @@ CORRUPTIONS = (
     "UPDATE messages SET content = 'wrong' WHERE role = 'user'",
     "UPDATE messages SET status = 'failed', read_at = now() WHERE version > 2",
     "DELETE FROM messages WHERE role = 'assistant'",
+    "UPDATE messages SET role = CASE role WHEN 'user' THEN 'assistant' ELSE 'user' END",
     "UPDATE conversations SET name = 'Somebody else', customer_version = 0",
     "UPDATE identities SET conversation_id = gen_random_uuid()",
     "INSERT INTO identities VALUES ('1', '2', gen_random_uuid())",
@@ -161,6 +162,23 @@ async def test_a_comparison_tells_what_is_and_what_should_be(
     assert changed.live["content"] == "wrong"
     assert changed.other["content"] == message["content"]
     assert len(await found(connect)) == 2
+
+
+async def test_a_message_under_the_wrong_role_is_one_difference(
+    store: EventStore, connect: Connect, connection: Connection
+) -> None:
+    """The roles are compared apart; a row that went over to the other is told of once, and set."""
+    await tell(store)
+    message = await connection.fetchval("SELECT id FROM messages WHERE role = 'user' LIMIT 1")
+    await connection.execute("UPDATE messages SET role = 'assistant' WHERE id = $1", message)
+
+    (difference,) = await found(connect)
+    assert (difference.id, difference.columns) == (str(message), ("role",))
+
+    done = await rebuild(connect, no_progress)
+    assert (done.inserted, done.changed, done.deleted) == (0, 1, 0)
+    assert done.rows == sum([await _count(connection, table) for table in TABLES])
+    assert await found(connect) == []
 
 
 async def test_appends_go_on_while_tables_are_compared(
