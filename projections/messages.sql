@@ -2,6 +2,7 @@
 -- $1: last position already projected; $2: last position to project now.
 -- However the log is cut into such spans, the rows are the same: what an event does follows from the
 -- events before it, and what comes before the message that it names does nothing.
+-- NOT MATERIALIZED: to read the whole log a few times costs less than to copy it once.
 WITH new AS NOT MATERIALIZED (
     SELECT position, id, conversation_id, version, type, recorded_at,
            public.current_data(type, schema_version, data) AS data

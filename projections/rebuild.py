@@ -107,7 +107,7 @@ async def comparison(connect: Connect, progress: Progress) -> AsyncIterator[Comp
 
 
 async def rebuild(connect: Connect, progress: Progress) -> Summary:
-    """Fill the tables afresh beside the live ones, and set right every live row that differs.
+    """Compare the tables with the log, and set right every row that differs.
 
     Readers see each row as it was or as it should be. Appends wait only while a small batch of
     wrong rows is set right.

@@ -108,7 +108,7 @@ async def create(
 ) -> None:
     """Make empty tables like the live ones in `schema`.
 
-    `kind` is TEMPORARY, UNLOGGED or nothing.
+    `kind` is UNLOGGED or nothing.
     """
     for table in tables:
         await connection.execute(
