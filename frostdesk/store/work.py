@@ -27,7 +27,8 @@ INSERT INTO claims AS c (conversation_id, holder, until)
 VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
- WHERE c.until < clock_timestamp() OR ($3 AND c.holder = '{NOBODY}')
+ WHERE c.until < clock_timestamp() AND ($4 OR c.holder = '{NOBODY}')
+    OR ($3 AND c.holder = '{NOBODY}')
 RETURNING attempts, clock_timestamp() AS at
 """
 
@@ -37,6 +38,7 @@ INSERT INTO claims AS c (conversation_id, holder, until)
 SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s' FROM unnest($1::uuid[]) AS id
     ON CONFLICT (conversation_id) DO UPDATE SET until = excluded.until
  WHERE c.holder = excluded.holder
+RETURNING conversation_id
 """
 
 # Not released while there is something that can be done now: whoever rang in the meantime found
@@ -214,19 +216,26 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def claim(
-    pool: Pool, conversation_id: UUID, *, holder: UUID, urgent: bool = False
+    pool: Pool,
+    conversation_id: UUID,
+    *,
+    holder: UUID,
+    urgent: bool = False,
+    take_over: bool = True,
 ) -> Claim | None:
     """Take the conversation, or return None if another worker has it.
 
-    One that has to wait can be taken only where it is `urgent`.
+    One that has to wait can be taken only where it is `urgent`; one whose holder has stopped
+    renewing its claim, where we may `take_over`.
     """
-    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent)
+    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent, take_over)
     return None if row is None else Claim(row["attempts"], row["at"])
 
 
-async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> None:
-    """Keep these claims of `holder` for another CLAIM_SECONDS."""
-    await pool.execute(RENEW, conversation_ids, holder)
+async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> set[UUID]:
+    """Keep these claims of `holder` for another CLAIM_SECONDS. Gives those that are not lost."""
+    rows = await pool.fetch(RENEW, conversation_ids, holder)
+    return {row["conversation_id"] for row in rows}
 
 
 async def release(

@@ -44,7 +44,13 @@ log = structlog.get_logger(__name__)
 
 
 async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool) -> None:
-    """Bring a reply to the customer and record what came of it. Never calls the model."""
+    """Bring a reply to the customer and record what came of it. Never calls the model.
+
+    Nothing is done where another worker has taken over the conversation: it sends the reply.
+    """
+    if not await context.still_holds(work.conversation_id):
+        log.warning("another worker has taken over", reply_id=str(reply.id))
+        return
     if work.now - work.customer_at > WINDOW:
         reason = "outside the 24-hour window: the customer has to write first"
         await fail(context, work, reply, reason=reason, attempts=0)

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from frostdesk.doorbell import REDIS_SECONDS
 from frostdesk.store.database import LOST
-from frostdesk.store.work import find_unfinished, renew
+from frostdesk.store.work import find_unfinished
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
 from frostdesk.worker.queue import still_queued
@@ -28,29 +28,29 @@ async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
     """Every few seconds: keep the claims that are held, then look for what was left behind.
 
     After the database has been away, one beat passes without a sweep, so that workers that are
-    alive can renew their claims and record what they have sent.
+    alive can renew their claims and record what they have sent. Nor are claims that have run out
+    taken over until then.
     """
-    steady = False
+    answered = False
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                async with context.renewing:
-                    held = list(set(context.held.values()))
-                    await renew(context.pool, held, holder=context.holder)
-                found = await _left_behind(context, redis) if steady else []
-                steady = True
+                await context.renew()
+                context.steady = answered
+                found = await _left_behind(context, redis) if answered else []
+                answered = True
             except LOST as error:
                 log.warning("postgresql is away, no sweep", error=repr(error))
-                steady = False
+                answered = context.steady = False
                 continue
             except asyncpg.PostgresError as error:
                 log.error(  # noqa: TRY400  # it says all; it comes again at every beat
                     "postgresql refuses, no sweep: has `frostdesk init-db` been run?",
                     error=repr(error),
                 )
-                steady = False
+                answered = context.steady = False
                 continue
             for conversation_id in found[: SWEPT_AT_ONCE - len(running)]:
                 task = asyncio.create_task(_attend(context, conversation_id))

@@ -11,6 +11,7 @@ from frostdesk.cli.operations import apply_schema
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import create_pool
 from frostdesk.store.work import renew
+from frostdesk.worker import context as context_module
 from frostdesk.worker.attend import attend
 from frostdesk.worker.main import open_context
 from tests.factories import received
@@ -106,6 +107,7 @@ def empty_database_url(postgres_server: str) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.usefixtures("quick_sweep")
 async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[str, str]) -> None:
     """A conversation over which three workers have ended fails, until a person retries it."""
     await outside.phone().write("Hello")
@@ -123,6 +125,45 @@ async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[
         await outside.is_idle()
         await outside.api.post(f"/conversations/{conversation_id}/retry", 202)
         assert len(await outside.phone().hears()) == 1
+
+
+async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """After an outage claims have run out whose holders live: nobody takes over at once."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    await outside.pool.execute(
+        "INSERT INTO claims (conversation_id, holder, until)"
+        " VALUES ($1, gen_random_uuid(), now() - interval '1 s')",
+        conversation_id,
+    )
+    async with open_context(settings_of(environment)) as context:
+        await attend(context, conversation_id)
+        assert await outside.model_calls() == 0
+        context.steady = True
+        await attend(context, conversation_id)
+        assert await outside.model_calls() == 1
+
+
+async def test_who_has_lost_a_conversation_sends_nothing(
+    outside: Desk, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stood still so long that another one took over leaves the sending to it."""
+    monkeypatch.setattr(context_module, "SURE_SECONDS", 0.0)
+    await outside.model(latency=0.5)
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    async with open_context(settings_of(environment)) as context:
+        attending = asyncio.create_task(attend(context, conversation_id))
+        await outside.model_is_called()
+        await outside.pool.execute("UPDATE claims SET holder = gen_random_uuid()")
+        await attending
+    assert len(await outside.events("ReplyGenerated")) == 1
+    assert await outside.sends() == []
+    assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 1
 
 
 @pytest.mark.usefixtures("quick_sweep")
