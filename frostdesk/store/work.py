@@ -22,6 +22,9 @@ CLAIM_SECONDS = 20
 NOBODY = UUID(int=0)
 """Holds a conversation that has to wait, until then."""
 
+DEFERRED_SECONDS = 120
+"""A customer's pace makes an answer wait for a minute at most; for more, the clock was set."""
+
 CLAIM = f"""
 INSERT INTO claims AS c (conversation_id, holder, until)
 VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
@@ -39,6 +42,13 @@ SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s' FROM unnest($1::
     ON CONFLICT (conversation_id) DO UPDATE SET until = excluded.until
  WHERE c.holder = excluded.holder
 RETURNING conversation_id
+"""
+
+# The clock has gone back, and a claim would hold long after its holder has vanished.
+SHORTEN = f"""
+UPDATE claims SET until = clock_timestamp() + interval '{CLAIM_SECONDS} s'
+ WHERE until > clock_timestamp() + CASE holder WHEN '{NOBODY}' THEN interval '{DEFERRED_SECONDS} s'
+                                               ELSE interval '{CLAIM_SECONDS + 1} s' END
 """
 
 # Not released while there is something that can be done now: whoever rang in the meantime found
@@ -126,7 +136,8 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
   FROM (SELECT conversation_id, id FROM messages
          WHERE status IN ('waiting', 'pending', 'unsettled', 'repeated')
            AND (status = 'waiting'
-                OR step_at < clock_timestamp() - make_interval(secs => $2))
+                OR step_at NOT BETWEEN clock_timestamp() - make_interval(secs => $2)
+                                   AND clock_timestamp() + make_interval(secs => $2))
          UNION ALL
         SELECT conversation_id, decision_id FROM bookings
          WHERE decision_id IS DISTINCT FROM announced_id) AS unfinished
@@ -233,7 +244,11 @@ async def claim(
 
 
 async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> set[UUID]:
-    """Keep these claims of `holder` for another CLAIM_SECONDS. Gives those that are not lost."""
+    """Keep these claims of `holder` for another CLAIM_SECONDS. Gives those that are not lost.
+
+    Claims that last too long, of whomever, are cut to what they may be.
+    """
+    await pool.execute(SHORTEN)
     rows = await pool.fetch(RENEW, conversation_ids, holder)
     return {row["conversation_id"] for row in rows}
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 
 from frostdesk.doorbell import BELL, QUEUE, decode_job, encode_job
@@ -132,19 +132,22 @@ class QueueWorker(Worker):
 
 
 async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:
-    """Those of `message_ids` whose jobs wait in Redis and have not been taken by a worker.
+    """Those of `message_ids` whose jobs are due in Redis and have not been taken by a worker.
+
+    One that is due later was being done, or was rung for before the clock was set back.
 
     Raises RedisError, OSError or TimeoutError if Redis is away.
     """
     async with redis.pipeline(transaction=False) as pipe:
         for message_id in message_ids:
-            pipe.exists(f"{job_key_prefix}{message_id}")
+            pipe.zscore(QUEUE, str(message_id))
             pipe.exists(f"{in_progress_key_prefix}{message_id}")
         answers = await pipe.execute()
+    now_ms = _now_ms()
     return {
         message_id
-        for message_id, queued, taken in zip(message_ids, answers[::2], answers[1::2], strict=True)
-        if queued and not taken
+        for message_id, due_ms, taken in zip(message_ids, answers[::2], answers[1::2], strict=True)
+        if due_ms is not None and due_ms <= now_ms and not taken
     }
 
 
