@@ -30,7 +30,8 @@ INSERT INTO claims AS c (conversation_id, holder, until)
 VALUES ($1, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s')
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
- WHERE c.until < clock_timestamp() AND ($4 OR c.holder = '{NOBODY}')
+ WHERE c.until < clock_timestamp()
+       AND (c.holder = '{NOBODY}' OR $4::timestamptz IS NULL OR c.until < $4)
     OR ($3 AND c.holder = '{NOBODY}')
 RETURNING attempts, clock_timestamp() AS at
 """
@@ -232,14 +233,14 @@ async def claim(
     *,
     holder: UUID,
     urgent: bool = False,
-    take_over: bool = True,
+    run_out_by: datetime | None = None,
 ) -> Claim | None:
     """Take the conversation, or return None if another worker has it.
 
     One that has to wait can be taken only where it is `urgent`; one whose holder has stopped
-    renewing its claim, where we may `take_over`.
+    renewing its claim, where that has run out, and had by `run_out_by`.
     """
-    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent, take_over)
+    row = await pool.fetchrow(CLAIM, conversation_id, holder, urgent, run_out_by)
     return None if row is None else Claim(row["attempts"], row["at"])
 
 

@@ -52,7 +52,7 @@ async def attend(
         conversation_id,
         holder=context.holder,
         urgent=urgent,
-        take_over=context.steady,
+        run_out_by=context.clock.run_out_by(),
     )
     if mine is None:
         return

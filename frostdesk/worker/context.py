@@ -18,6 +18,7 @@ from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
 from frostdesk.store.database import LOST, Pool
 from frostdesk.store.work import CLAIM_SECONDS, renew
 from frostdesk.whatsapp.client import WhatsApp
+from frostdesk.worker.clock import DatabaseClock
 
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -31,8 +32,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     """The edges that the reactions of one worker share, and the conversations that it holds.
 
     `dropped_calls` are the model calls, a conversation, that went into answers dropped since.
-    `sure_until` tells how long each conversation is ours for certain; `steady` says that whoever
-    lives has had the time to renew its claims, so that one that has run out is nobody's.
+    `sure_until` tells how long each conversation is ours for certain.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     dropped_calls: dict[UUID, int] = msgspec.field(default_factory=dict)
     renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     sure_until: dict[UUID, float] = msgspec.field(default_factory=dict)
-    steady: bool = False
+    clock: DatabaseClock = msgspec.field(default_factory=DatabaseClock)
 
     def hold(self, token: object, conversation_id: UUID, *, since: float) -> None:
         """Keep a conversation that was claimed not before `since`, by our own clock."""

@@ -27,30 +27,27 @@ log = structlog.get_logger(__name__)
 async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
     """Every few seconds: keep the claims that are held, then look for what was left behind.
 
-    After the database has been away, one beat passes without a sweep, so that workers that are
-    alive can renew their claims and record what they have sent. Nor are claims that have run out
-    taken over until then.
+    After the database has been away or its clock was set, one beat passes without a sweep, so that
+    workers that are alive can renew their claims and record what they have sent.
     """
-    answered = False
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
                 await context.renew()
-                context.steady = answered
-                found = await _left_behind(context, redis) if answered else []
-                answered = True
+                context.clock.showed(await context.pool.fetchval("SELECT clock_timestamp()"))
+                found = await _left_behind(context, redis) if context.clock.steady else []
             except LOST as error:
                 log.warning("postgresql is away, no sweep", error=repr(error))
-                answered = context.steady = False
+                context.clock.was_away()
                 continue
             except asyncpg.PostgresError as error:
                 log.error(  # noqa: TRY400  # it says all; it comes again at every beat
                     "postgresql refuses, no sweep: has `frostdesk init-db` been run?",
                     error=repr(error),
                 )
-                answered = context.steady = False
+                context.clock.was_away()
                 continue
             for conversation_id in found[: SWEPT_AT_ONCE - len(running)]:
                 task = asyncio.create_task(_attend(context, conversation_id))

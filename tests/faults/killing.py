@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.faults.load import Load
 from tests.faults.rig import WORKERS, Rig
@@ -42,11 +43,9 @@ async def api_killed_before_commit(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def api_killed_after_commit(rig: Rig, _: Load) -> AsyncIterator[None]:
     """What it appended is durable, and it has not been told so."""
-    await _only_the_model_is_busy(rig)
-    async with rig.commits_held():
+    async with _only_the_model_is_busy(rig), rig.commits_held():
         await rig.is_held("api", "SyncRep")
         rig.api.kill()
-    await rig.outside.model(latency=0)
     yield
     await rig.start_api()
 
@@ -63,10 +62,9 @@ async def worker_killed(rig: Rig, _: Load) -> AsyncIterator[None]:
 async def before_the_model_answers(rig: Rig, _: Load) -> AsyncIterator[None]:
     """The model has been asked and thinks."""
     calls = await rig.outside.model_calls()
-    await rig.outside.model(latency=HELD_SECONDS)
-    await rig.outside.model_is_called(calls + 3)
-    rig.kill_workers()
-    await rig.outside.model(latency=0)
+    async with _model_thinks(rig, HELD_SECONDS):
+        await rig.outside.model_is_called(calls + 3)
+        rig.kill_workers()
     yield
     await rig.start_workers(WORKERS)
 
@@ -74,11 +72,9 @@ async def before_the_model_answers(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def before_the_reply_commits(rig: Rig, _: Load) -> AsyncIterator[None]:
     """The model has answered, and the answer waits for its turn to be appended."""
-    await _only_the_model_is_busy(rig)
-    async with rig.appends_held():
+    async with _only_the_model_is_busy(rig), rig.appends_held():
         await rig.is_held("worker", "advisory")
         rig.kill_workers()
-    await rig.outside.model(latency=0)
     yield
     await rig.start_workers(WORKERS)
 
@@ -86,29 +82,18 @@ async def before_the_reply_commits(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def after_the_reply_commits(rig: Rig, load: Load) -> AsyncIterator[None]:
     """The reply is in the log, and its worker has not been told so: nothing was sent."""
-    await _only_the_model_is_busy(rig)
-    async with load.paused(), rig.commits_held():
+    async with _only_the_model_is_busy(rig), load.paused(), rig.commits_held():
         await rig.is_held("worker", "SyncRep")
         rig.kill_workers()
-    await rig.outside.model(latency=0)
     yield
     await rig.start_workers(WORKERS)
-
-
-async def _only_the_model_is_busy(rig: Rig) -> None:
-    """No send is under way and waits for its record: what is appended next is a reply."""
-    calls = await rig.outside.model_calls()
-    await rig.outside.model(latency=3 * QUIET_SECONDS)
-    await rig.outside.model_is_called(calls + 1)
-    await asyncio.sleep(QUIET_SECONDS)
 
 
 @asynccontextmanager
 async def before_whatsapp_took_it(rig: Rig, _: Load) -> AsyncIterator[None]:
     """A send is on its way, and is not taken as its sender is gone."""
-    await _sends_are_held(rig, f"stall:{HELD_SECONDS}")
-    rig.kill_workers()
-    await rig.outside.whatsapp(faults=[])
+    async with _sends_held(rig, f"stall:{HELD_SECONDS}"):
+        rig.kill_workers()
     yield
     await rig.start_workers(WORKERS)
 
@@ -116,9 +101,8 @@ async def before_whatsapp_took_it(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def after_whatsapp_took_it(rig: Rig, _: Load) -> AsyncIterator[None]:
     """A send was taken and its sender has not been told so; a status will tell."""
-    await _sends_are_held(rig, f"accepted_then_stall:{HELD_SECONDS}")
-    rig.kill_workers()
-    await rig.outside.whatsapp(faults=[])
+    async with _sends_held(rig, f"accepted_then_stall:{HELD_SECONDS}"):
+        rig.kill_workers()
     yield
     await rig.start_workers(WORKERS)
 
@@ -126,41 +110,29 @@ async def after_whatsapp_took_it(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def after_a_silent_send(rig: Rig, _: Load) -> AsyncIterator[None]:
     """A send was taken, its sender has not been told so, and no status ever tells."""
-    await rig.outside.whatsapp(statuses=False)
-    await _sends_are_held(rig, f"accepted_then_stall:{HELD_SECONDS}")
-    rig.kill_workers()
-    await rig.outside.whatsapp(faults=[])
-    yield
-    await rig.start_workers(WORKERS)
-    await asyncio.sleep(QUIET_SECONDS)  # for ticks that would be late
-    await rig.outside.whatsapp(statuses=True)
-
-
-async def _sends_are_held(rig: Rig, fault: str) -> None:
-    await rig.outside.whatsapp(faults=[fault] * MANY)
-
-    async def some() -> bool:
-        return await rig.outside.sends_that_failed(MANY) >= 2
-
-    await until(some, 20)
+    async with _whatsapp_is(rig, statuses=False):
+        async with _sends_held(rig, f"accepted_then_stall:{HELD_SECONDS}"):
+            rig.kill_workers()
+        yield
+        await rig.start_workers(WORKERS)
+        await asyncio.sleep(QUIET_SECONDS)  # for ticks that would be late
 
 
 @asynccontextmanager
 async def before_the_send_is_recorded(rig: Rig, _: Load) -> AsyncIterator[None]:
     """WhatsApp has taken a reply and said so, and the record of it waits for its turn."""
-    await rig.outside.whatsapp(latency=2 * QUIET_SECONDS)
-    await asyncio.sleep(QUIET_SECONDS)
-    async with rig.appends_held():
 
-        async def taken_and_not_recorded() -> bool:
-            sends = await rig.outside.sends()
-            newest = [send["message"]["biz_opaque_callback_data"] for send in sends[-MANY:]]
-            return bool(await rig.sql(HALF_SENT, newest))
+    async def taken_and_not_recorded() -> bool:
+        sends = await rig.outside.sends()
+        newest = [send["message"]["biz_opaque_callback_data"] for send in sends[-MANY:]]
+        return bool(await rig.sql(HALF_SENT, newest))
 
-        await until(taken_and_not_recorded, 12)
-        await rig.is_held("worker", "advisory")
-        rig.kill_workers()
-    await rig.outside.whatsapp(latency=0)
+    async with _whatsapp_is(rig, latency=2 * QUIET_SECONDS):
+        await asyncio.sleep(QUIET_SECONDS)
+        async with rig.appends_held():
+            await until(taken_and_not_recorded, 12)
+            await rig.is_held("worker", "advisory")
+            rig.kill_workers()
     yield
     await rig.start_workers(WORKERS)
 
@@ -171,13 +143,12 @@ async def poison(rig: Rig, load: Load) -> AsyncIterator[None]:
     async with load.paused():
         await until(rig.is_settled, 60)
         calls = await rig.outside.model_calls()
-        await rig.outside.model(latency=HELD_SECONDS * 4)
-        load.write("This message kills whoever reads it")
-        for death in range(1, 4):
-            await rig.outside.model_is_called(calls + death, seconds=60)
-            rig.kill_workers()
-            await rig.start_workers(WORKERS)
-        await rig.outside.model(latency=0)
+        async with _model_thinks(rig, HELD_SECONDS * 4):
+            load.write("This message kills whoever reads it")
+            for death in range(1, 4):
+                await rig.outside.model_is_called(calls + death, seconds=60)
+                rig.kill_workers()
+                await rig.start_workers(WORKERS)
     yield
 
 
@@ -191,3 +162,48 @@ async def rolling_restart(rig: Rig, _: Load) -> AsyncIterator[None]:
     await rig.end(rig.api)
     await rig.start_api()
     yield
+
+
+@asynccontextmanager
+async def _model_thinks(rig: Rig, seconds: float) -> AsyncIterator[None]:
+    """Each call of the model takes so long."""
+    await rig.outside.model(latency=seconds)
+    try:
+        yield
+    finally:
+        await rig.outside.model(latency=0)
+
+
+@asynccontextmanager
+async def _only_the_model_is_busy(rig: Rig) -> AsyncIterator[None]:
+    """No send is under way and waits for its record: what a worker appends next is a reply."""
+    calls = await rig.outside.model_calls()
+    async with _model_thinks(rig, 3 * QUIET_SECONDS):
+        await rig.outside.model_is_called(calls + 1)
+        await asyncio.sleep(QUIET_SECONDS)
+        yield
+
+
+@asynccontextmanager
+async def _whatsapp_is(rig: Rig, **control: Any) -> AsyncIterator[None]:
+    """WhatsApp behaves like that."""
+    await rig.outside.whatsapp(**control)
+    try:
+        yield
+    finally:
+        await rig.outside.whatsapp(latency=0, statuses=True, faults=[])
+
+
+@asynccontextmanager
+async def _sends_held(rig: Rig, fault: str) -> AsyncIterator[None]:
+    """Some sends have met that fault, which lasts."""
+
+    async def some() -> bool:
+        return await rig.outside.sends_that_failed(MANY) >= 2
+
+    await rig.outside.whatsapp(faults=[fault] * MANY)
+    try:
+        await until(some, 20)
+        yield
+    finally:
+        await rig.outside.whatsapp(faults=[])

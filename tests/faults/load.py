@@ -129,8 +129,8 @@ class Load:
     async def _decide(self) -> None:
         """Confirm or cancel some lesson, again and again."""
         while True:
-            await self._flowing.wait()
             await asyncio.sleep(DECIDING_SECONDS)
+            await self._flowing.wait()
             _, found = await self._ask("GET", "/bookings?status=pending&limit=10")
             if not (bookings := found.get("items")):
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -130,7 +131,7 @@ async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[
 async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
     outside: Desk, environment: dict[str, str]
 ) -> None:
-    """After an outage claims have run out whose holders live: nobody takes over at once."""
+    """After an outage, or a leap of the clock, claims have run out whose holders live."""
     await outside.phone().write("Hello")
     await outside.has_events("MessageReceived")
     conversation_id = await outside.conversation_id()
@@ -141,8 +142,11 @@ async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
     )
     async with open_context(settings_of(environment)) as context:
         await attend(context, conversation_id)
+        for leap in (timedelta(), timedelta(hours=1)):
+            context.clock.showed(datetime.now(UTC) + leap)
+            await attend(context, conversation_id)
         assert await outside.model_calls() == 0
-        context.steady = True
+        context.clock.showed(datetime.now(UTC) + leap)
         await attend(context, conversation_id)
         assert await outside.model_calls() == 1
 
