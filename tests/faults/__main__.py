@@ -23,7 +23,9 @@ from tests.faults.tables import Row, as_text, summarize
 @click.command()
 @click.option("--seed", type=int, help="Repeats the combinations and the load of an earlier run.")
 @click.option("--rounds", default=3, show_default=True, help="How often each fault comes.")
-@click.option("--combinations", "drawn", default=10, show_default=True, help="How many of them.")
+@click.option(
+    "--combinations", "drawn", default=10, show_default=True, help="Random ones, at the end."
+)
 @click.option("--only", multiple=True, metavar="WORD", help="Only faults with this in their name.")
 @click.option("--rate", default=6.0, show_default=True, help="Messages a second.")
 @click.option("--soak", "minutes", type=float, help="Look for leaks for so many minutes instead.")
@@ -58,7 +60,7 @@ async def _run(
         here = possible(rig)
         chosen = [fault for fault in (named(only) if only else here) if fault in here]
         plan = [[fault] for _ in range(rounds) for fault in chosen]
-        plan += [] if only else combinations(rig, chance, count=drawn)
+        plan += combinations(rig, chance, count=drawn)
         judge = Judge(rig)
         played: list[Round] = []
         for number, faults in enumerate(plan, 1):
