@@ -60,7 +60,10 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
             since = time.monotonic()
             wanted = list(conversation_ids or set(self.held.values()))
             ours = await renew(self.pool, wanted, holder=self.holder)
-            self.sure_until |= dict.fromkeys(ours, since + SURE_SECONDS)
+            for conversation_id in wanted:
+                self.sure_until.pop(conversation_id, None)
+            still_held = ours.intersection(self.held.values())
+            self.sure_until |= dict.fromkeys(still_held, since + SURE_SECONDS)
             return ours
 
     async def still_holds(self, conversation_id: UUID) -> bool:

@@ -87,7 +87,8 @@ class Judge:
             found.violations.append("two confirmed lessons overlap")
         decisions = {"confirmed": ("confirmed", "cancelled"), "cancelled": ("cancelled",)}
         for booking_id, status in load.decided.items():
-            if rows[UUID(booking_id)]["status"] not in decisions[status]:
+            row = rows.get(UUID(booking_id))
+            if row is None or row["status"] not in decisions[status]:
                 found.violations.append(f"booking {booking_id} was {status}, and is so no longer")
         for decision, times in log.announced.items():
             if times > 1:

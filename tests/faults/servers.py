@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import psutil
@@ -89,13 +89,12 @@ async def out_of_disk(rig: Rig, _: Load) -> AsyncIterator[None]:
     """Not a byte is left for its data and its log. Where it ends over that, it is started again."""
     with filled(rig.folder / "postgres"):
         yield
-    server = await asyncio.to_thread(_running, rig)
-    if not server:
+    if not _is_running(rig):
         await rig.stop_server(rig.postgres)
         await rig.start_postgres()
 
 
-def _running(rig: Rig) -> bool:
+def _is_running(rig: Rig) -> bool:
     try:
         return rig.postgres_process().status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, FileNotFoundError):
@@ -113,18 +112,14 @@ async def statement_hangs(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def append_hangs(rig: Rig, _: Load) -> AsyncIterator[None]:
     """A backend stands still in the middle of an append, and holds everybody's turn."""
-    frozen: list[psutil.Process] = []
 
-    async def appending() -> bool:
-        for row in await rig.sql(APPENDING):
-            with suppress(psutil.NoSuchProcess):
-                frozen.append(psutil.Process(row["pid"]))
-                freeze(frozen)
-        return bool(frozen) and bool(await rig.sql(APPENDING))
+    async def appending() -> list[int]:
+        return [row["pid"] for row in await rig.sql(APPENDING)]
 
+    async with rig.commits_held():
+        frozen = [psutil.Process(pid) for pid in await until(appending, 20)]
+        freeze(frozen)
     try:
-        async with rig.commits_held():
-            await until(appending, 20)
         yield
     finally:
         thaw(frozen)
@@ -178,9 +173,10 @@ async def redis_hangs(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Do that until the end of the block; if it fails, so does the block."""
-    async with AsyncExitStack() as ending:
-        task = asyncio.create_task(work)
-        ending.callback(task.cancel)
+    task = asyncio.create_task(work)
+    try:
         yield
         if task.done():
             task.result()
+    finally:
+        task.cancel()

@@ -151,11 +151,20 @@ async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
         assert await outside.model_calls() == 1
 
 
+@pytest.mark.parametrize(("sure_seconds", "is_renewed"), [(0.0, False), (15.0, True)])
 async def test_who_has_lost_a_conversation_sends_nothing(
-    outside: Desk, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    outside: Desk,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    sure_seconds: float,
+    *,
+    is_renewed: bool,
 ) -> None:
-    """A worker that stood still so long that another one took over leaves the sending to it."""
-    monkeypatch.setattr(context_module, "SURE_SECONDS", 0.0)
+    """Another worker took over, as ours had stood still or a crash wiped its claim: that one sends.
+
+    Ours notices when it has been sure for too long, or when it renews its claims.
+    """
+    monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
     await outside.model(latency=0.5)
     await outside.phone().write("Hello")
     await outside.has_events("MessageReceived")
@@ -164,6 +173,8 @@ async def test_who_has_lost_a_conversation_sends_nothing(
         attending = asyncio.create_task(attend(context, conversation_id))
         await outside.model_is_called()
         await outside.pool.execute("UPDATE claims SET holder = gen_random_uuid()")
+        if is_renewed:
+            assert await context.renew() == set()
         await attending
     assert len(await outside.events("ReplyGenerated")) == 1
     assert await outside.sends() == []
