@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import structlog
@@ -56,8 +56,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Everything that reactions need, opened and closed together."""
+    sure_until: dict[UUID, float] = {}
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(create_pool(settings.database_url))
+        # The database may have crashed and lost the claims: whoever sends asks again.
+        pool = await stack.enter_async_context(
+            create_pool(settings.database_url, on_connect=sure_until.clear)
+        )
         store = await stack.enter_async_context(EventStore(pool))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -83,6 +87,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 timezone=settings.timezone,
             ),
             holder=uuid4(),
+            sure_until=sure_until,
         )
 
 

@@ -42,6 +42,7 @@ class Judge:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self._judged = 0
+        self._excused: set[str] = set()
         self._told: set[str] = set()
         self._twice: set[str] = set()
         self._sends: dict[str, dict[str, Any]] = {}
@@ -52,7 +53,8 @@ class Judge:
         """State every invariant.
 
         `failures` are the stages at which the faults excuse a ReplyFailed; where a send's outcome
-        was `unknowable`, a reply may have been sent once more.
+        was `unknowable`, a reply may have been sent once more. A status may be late: what the
+        faults of the last round excuse is excused as well.
         """
         log = Log(await self._rig.sql(EVENTS), since=self._judged)
         for send in await self._rig.outside.sends():
@@ -62,7 +64,8 @@ class Judge:
         self._rig.complaints.clear()
         check_received(found, log, load.accepted)
         check_answered(found, log)
-        check_failures(found, log, set(failures))
+        check_failures(found, log, set(failures) | self._excused)
+        self._excused = set(failures)
         self._twice |= check_sent(
             found, log, self._sends.values(), known=self._twice, unknowable=unknowable
         )

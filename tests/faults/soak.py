@@ -54,7 +54,7 @@ async def soak(minutes: float, *, chance: random.Random, rate: float) -> list[st
         while now() < end:
             fault = chance.choice(gentle)
             played = await play(rig, judge, [fault], rate=rate, chance=chance, before=CALM_SECONDS)
-            violations += played.findings.violations
+            violations += [f"{fault.name}: {said}" for said in played.findings.violations]
             if rig.has_lost_a_process():
                 break
             taken = await take_samples(rig)

@@ -20,6 +20,11 @@ from tests.support.databases import new_database
 from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.keyspaces import flush
 
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
 # When the model fails
 
 
@@ -151,18 +156,20 @@ async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
         assert await outside.model_calls() == 1
 
 
-@pytest.mark.parametrize(("sure_seconds", "is_renewed"), [(0.0, False), (15.0, True)])
+@pytest.mark.parametrize(
+    ("sure_seconds", "noticed_by"), [(0.0, "time"), (15.0, "renewal"), (15.0, "crash")]
+)
 async def test_who_has_lost_a_conversation_sends_nothing(
     outside: Desk,
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     sure_seconds: float,
-    *,
-    is_renewed: bool,
+    noticed_by: str,
 ) -> None:
     """Another worker took over, as ours had stood still or a crash wiped its claim: that one sends.
 
-    Ours notices when it has been sure for too long, or when it renews its claims.
+    Ours notices when it has been sure for too long, when it renews its claims, or when it has had
+    to connect again.
     """
     monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
     await outside.model(latency=0.5)
@@ -173,8 +180,10 @@ async def test_who_has_lost_a_conversation_sends_nothing(
         attending = asyncio.create_task(attend(context, conversation_id))
         await outside.model_is_called()
         await outside.pool.execute("UPDATE claims SET holder = gen_random_uuid()")
-        if is_renewed:
+        if noticed_by == "renewal":
             assert await context.renew() == set()
+        if noticed_by == "crash":
+            await outside.pool.execute(CUT)
         await attending
     assert len(await outside.events("ReplyGenerated")) == 1
     assert await outside.sends() == []
