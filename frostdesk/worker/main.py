@@ -113,7 +113,7 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
                 raise
         except (RedisError, OSError) as error:
             log.warning("redis is away, the sweep goes on without it", error=repr(error))
-            left.append(worker)
+            left = [one for one in (*left, worker) if one.is_busy]
             await asyncio.sleep(REDIS_PAUSE_SECONDS)
     for worker in left:
         await worker.finish(grace=GRACE_SECONDS)

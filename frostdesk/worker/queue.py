@@ -120,6 +120,11 @@ class QueueWorker(Worker):
                 del self.tasks[job_id]
                 task.result()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job that it has taken is under way."""
+        return any(not task.done() for task in self.tasks.values())
+
     async def finish(self, *, grace: float) -> None:
         """Take no more jobs, and give those under way `grace` seconds; then they are cancelled."""
         self.allow_pick_jobs = False

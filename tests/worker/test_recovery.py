@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +14,15 @@ from frostdesk.store.append import EventStore
 from frostdesk.store.database import create_pool
 from frostdesk.store.work import renew
 from frostdesk.worker import context as context_module
+from frostdesk.worker import main
 from frostdesk.worker.attend import attend
 from frostdesk.worker.main import open_context
+from frostdesk.worker.queue import QueueWorker
 from tests.factories import received
 from tests.support.databases import new_database
 from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.keyspaces import flush
+from tests.support.ports import free_port
 
 CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -215,6 +219,19 @@ async def test_a_worker_that_is_stopped_leaves_nothing(
     assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0
     await outside.has_events("ReplySent")
     assert len(await outside.phone().heard()) == 1
+
+
+async def test_a_redis_that_stays_away_costs_no_memory(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a worker has looked for Redis in vain, nothing of it is kept."""
+    monkeypatch.setattr(main, "REDIS_PAUSE_SECONDS", 0.01)
+    away = {"FROSTDESK_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    async with running_worker(settings_of(environment | away)):
+        await asyncio.sleep(1)
+        gc.collect()
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, QueueWorker)]
+        assert len(kept) <= 2
 
 
 @pytest.mark.usefixtures("quick_sweep")
