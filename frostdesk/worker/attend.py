@@ -46,6 +46,8 @@ async def attend(
     `unsent` are replies of which the caller knows that they have not left yet. What the instructor
     asks for is `urgent`: it does not wait for a customer's pace.
     """
+    if conversation_id in context.held.values():
+        return  # a crash of the database may have wiped the claim that says so
     since = time.monotonic()
     mine = await claim(
         context.pool,

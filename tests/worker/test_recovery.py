@@ -221,6 +221,24 @@ async def test_a_worker_that_is_stopped_leaves_nothing(
     assert len(await outside.phone().heard()) == 1
 
 
+async def test_a_worker_is_not_at_a_conversation_twice(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """A crash of the database has wiped its claim, and the customer's next job comes to it too."""
+    await outside.model(latency=0.5)
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    async with open_context(settings_of(environment)) as context:
+        attending = asyncio.create_task(attend(context, conversation_id))
+        await outside.model_is_called()
+        await outside.pool.execute("DELETE FROM claims")
+        await attend(context, conversation_id)
+        assert await outside.model_calls() == 1
+        await attending
+    assert len(await outside.sends()) == 1
+
+
 async def test_a_redis_that_stays_away_costs_no_memory(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
