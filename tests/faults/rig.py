@@ -273,7 +273,11 @@ async def running_rig() -> AsyncIterator[Rig]:
         folder = Path(ending.enter_context(TemporaryDirectory(prefix="frostdesk-faults-")))
         has_disk = ending.enter_context(small_disk(folder / "postgres", megabytes=DISK_MB))
         timeout = aiohttp.ClientTimeout(total=30)
-        session = await ending.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        # Connections that a fault has piled up go again: the API's open files are to be compared.
+        connector = aiohttp.TCPConnector(keepalive_timeout=5)
+        session = await ending.enter_async_context(
+            aiohttp.ClientSession(timeout=timeout, connector=connector)
+        )
         rig = Rig(folder, session, clock=Clock(folder / "clock"), has_small_disk=has_disk)
         ending.push_async_callback(_stop, rig)
         await rig.start()
