@@ -27,22 +27,14 @@ from frostdesk.simulators.state import WhatsAppSettings
 from frostdesk.simulators.whatsapp import create_whatsapp_app
 from frostdesk.store.database import create_pool
 from tests.support.databases import SCHEMA, execute, name_of, new_database
+from tests.support.environments import complete_environment
 from tests.support.keyspaces import empty_keyspace, flush
 from tests.support.leftovers import MARK, leftovers
 from tests.support.pooler import direct, running_pooler
 from tests.support.ports import free_port
 from tests.support.programs import Programs
-from tests.support.secrets import (
-    APP_SECRET,
-    INSTRUCTOR_TOKEN,
-    MODEL_KEY,
-    PHONE_NUMBER_ID,
-    VERIFY_TOKEN,
-    WHATSAPP_TOKEN,
-)
+from tests.support.secrets import APP_SECRET, MODEL_KEY, PHONE_NUMBER_ID, WHATSAPP_TOKEN
 from tests.support.service import service_login as service_login_on
-
-OURS = ("FROSTDESK_", "OPENAI_")
 
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -169,23 +161,16 @@ def environment(
     simulated_whatsapp: TestServer,
 ) -> dict[str, str]:
     """A complete configuration for every command, on this test's own servers."""
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    configured = complete_environment(
+        database_url=database_url,
+        redis_url=redis_url,
+        port=api_port,
+        model_url=str(simulated_model.make_url("/v1")),
+        whatsapp_url=str(simulated_whatsapp.make_url("/v23.0")),
+    )
     if (behind := direct(database_url)) != database_url:
-        outer["FROSTDESK_DIRECT_DATABASE_URL"] = behind
-    return outer | {
-        MARK: os.environ[MARK],
-        "FROSTDESK_DATABASE_URL": database_url,
-        "FROSTDESK_REDIS_URL": redis_url,
-        "FROSTDESK_PORT": str(api_port),
-        "FROSTDESK_WHATSAPP_APP_SECRET": APP_SECRET,
-        "FROSTDESK_WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
-        "FROSTDESK_WHATSAPP_TOKEN": WHATSAPP_TOKEN,
-        "FROSTDESK_WHATSAPP_PHONE_NUMBER_ID": PHONE_NUMBER_ID,
-        "FROSTDESK_WHATSAPP_API_URL": str(simulated_whatsapp.make_url("/v23.0")),
-        "FROSTDESK_INSTRUCTOR_TOKEN": INSTRUCTOR_TOKEN,
-        "OPENAI_API_KEY": MODEL_KEY,
-        "OPENAI_BASE_URL": str(simulated_model.make_url("/v1")),
-    }
+        configured["FROSTDESK_DIRECT_DATABASE_URL"] = behind
+    return configured
 
 
 @pytest.fixture

@@ -69,6 +69,15 @@ async def test_what_no_worker_has_taken_is_still_queued(redis: ArqRedis) -> None
     await redis.aclose()
 
 
+async def test_a_job_of_before_the_clock_was_set_back_is_not_waited_for(redis: ArqRedis) -> None:
+    """A job that seems to be due in an hour is as good as lost: the sweep does its work."""
+    early = uuid4()
+    await enqueue(redis, [generate_reply_job(uuid4(), early, "")])
+    await redis.zincrby(QUEUE, 3_600_000, str(early))
+    assert await still_queued(redis, [early]) == set()
+    await redis.aclose()
+
+
 async def test_ringing_neither_waits_nor_fails(redis_url: str) -> None:
     """With Redis away nothing is raised; it is known, and over when Redis is back."""
     async with gate_to(redis_url) as gate:

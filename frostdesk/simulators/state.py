@@ -13,13 +13,26 @@ from frostdesk.simulators.phones import Phones
 from frostdesk.simulators.serving import Fault, parse_fault
 
 FAULTS = frozenset(
-    {"500", "503", "429", "code:", "fails:", "stall:", "cut", "accepted_then_cut", "garbage"}
+    {
+        "500",
+        "503",
+        "429",
+        "code:",
+        "fails:",
+        "stall:",
+        "cut",
+        "accepted_then_cut",
+        "accepted_then_stall:",
+        "garbage",
+    }
 )
 """Faults of sends, one consumed by each text, in order: an HTTP status (`429:2` asks to wait 2 s),
 `code:131056` (refused with Meta's code; `code:131056:400` with that status), `fails:131026`
 (accepted, then a failed status with that code), `stall:30` (taken 30 s late, and not at all if the
 sender has hung up by then), `cut` (the connection breaks, nothing was taken), `accepted_then_cut`
-(it breaks, and the text was taken), `garbage` (200 with a body that is no JSON, nothing taken)."""
+(it breaks, at once or with `accepted_then_cut:2` 2 s later, and the text was taken at once),
+`accepted_then_stall:30` (taken at once, and the answer comes 30 s late), `garbage` (200 with a body
+that is no JSON, nothing taken)."""
 
 READ_MARKS = 1_000
 

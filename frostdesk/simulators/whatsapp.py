@@ -120,6 +120,8 @@ async def _take(request: web.Request, number: str, text: TextMessage) -> web.Res
         return drop_connection(request)
     code = int(fault.number) if fault.kind == "fails" else None
     send = _accept(state, number, text, error_code=code)
+    if fault.kind in ("accepted_then_stall", "accepted_then_cut"):
+        await pause(request, fault.number)
     return drop_connection(request) if fault.kind == "accepted_then_cut" else _accepted(send)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -31,11 +32,19 @@ LOST = (
 """What asyncpg raises when the database is away, overloaded or ended our session."""
 
 
-def create_pool(url: str, *, max_size: int = 10) -> Pool:
+def create_pool(
+    url: str, *, max_size: int = 10, on_connect: Callable[[], None] | None = None
+) -> Pool:
     """A pool of connections to `url`, to be entered as a context manager.
 
     It connects when a connection is first asked for, so a database that is away is no obstacle.
+    `on_connect` is called whenever it has connected anew, as it has to after a crash.
     """
+
+    async def connected(_: object) -> None:
+        if on_connect:
+            on_connect()
+
     return asyncpg.create_pool(
         url,
         min_size=0,
@@ -44,6 +53,7 @@ def create_pool(url: str, *, max_size: int = 10) -> Pool:
         command_timeout=STATEMENT_SECONDS,
         # Nothing here changes a session, so there is nothing to reset and no trip to pay for it.
         reset=_leave_as_is,
+        init=connected,
         connect=_Connector(),
     )
 

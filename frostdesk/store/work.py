@@ -6,7 +6,7 @@ Claims only save work: whatever two workers did at once, derived ids make harmle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Literal
@@ -24,6 +24,9 @@ CLAIM_SECONDS = 20
 NOBODY = UUID(int=0)
 """Holds a conversation that has to wait, until then."""
 
+DEFERRED_SECONDS = 120
+"""A customer's pace makes an answer wait for a minute at most; for more, the clock was set."""
+
 # Whoever touches several claims takes them in one order, so that nobody waits in a circle.
 CLAIM = f"""
 INSERT INTO claims AS c (conversation_id, holder, until)
@@ -31,7 +34,9 @@ SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s'
   FROM unnest($1::uuid[]) AS id ORDER BY id
     ON CONFLICT (conversation_id) DO UPDATE
    SET holder = excluded.holder, until = excluded.until, attempts = c.attempts + 1
- WHERE c.until < clock_timestamp() OR ($3 AND c.holder = '{NOBODY}')
+ WHERE c.until < clock_timestamp()
+       AND (c.holder = '{NOBODY}' OR $4::timestamptz IS NULL OR c.until < $4)
+    OR ($3 AND c.holder = '{NOBODY}')
 RETURNING conversation_id, attempts, clock_timestamp() AS at
 """
 
@@ -42,6 +47,14 @@ SELECT id, $2, clock_timestamp() + interval '{CLAIM_SECONDS} s'
   FROM unnest($1::uuid[]) AS id ORDER BY id
     ON CONFLICT (conversation_id) DO UPDATE SET until = excluded.until
  WHERE c.holder = excluded.holder
+RETURNING conversation_id
+"""
+
+# The clock has gone back, and a claim would hold long after its holder has vanished.
+SHORTEN = f"""
+UPDATE claims SET until = clock_timestamp() + interval '{CLAIM_SECONDS} s'
+ WHERE until > clock_timestamp() + CASE holder WHEN '{NOBODY}' THEN interval '{DEFERRED_SECONDS} s'
+                                               ELSE interval '{CLAIM_SECONDS + 1} s' END
 """
 
 # Not released while there is something that can be done now: whoever rang in the meantime found
@@ -135,7 +148,8 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
   FROM (SELECT conversation_id, id FROM messages
          WHERE status IN ('waiting', 'pending', 'unsettled', 'repeated')
            AND (status = 'waiting'
-                OR step_at < clock_timestamp() - make_interval(secs => $2))
+                OR step_at NOT BETWEEN clock_timestamp() - make_interval(secs => $2)
+                                   AND clock_timestamp() + make_interval(secs => $2))
          UNION ALL
         SELECT conversation_id, decision_id FROM bookings
          WHERE decision_id IS DISTINCT FROM announced_id) AS unfinished
@@ -225,10 +239,21 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claims:
-    """The conversations that `holder` works on. What is asked for at once goes out together."""
+    """The conversations that `holder` works on. What is asked for at once goes out together.
 
-    def __init__(self, pool: Pool, *, holder: UUID) -> None:
+    `run_out_by` tells before which moment, by the database's clock, a claim has to have ended for
+    its holder to count as vanished; None leaves that to the clock alone.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        holder: UUID,
+        run_out_by: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
         self.holder = holder
+        self._run_out_by = run_out_by
         self._pool = pool
         self._claiming = Together(self._claim)
         self._loading = Together(partial(load, pool))
@@ -237,7 +262,8 @@ class Claims:
     async def claim(self, conversation_id: UUID, *, urgent: bool = False) -> Claim | None:
         """Take the conversation, or return None if another worker has it.
 
-        One that has to wait can be taken only where it is `urgent`.
+        One that has to wait can be taken only where it is `urgent`; one whose holder has stopped
+        renewing its claim, where that has run out.
         """
         if urgent:
             return (await self._claim([conversation_id], urgent=True)).get(conversation_id)
@@ -255,7 +281,7 @@ class Claims:
         return await self._releasing((conversation_id, tuple(leaving))) is not None
 
     async def _claim(self, ids: Sequence[UUID], *, urgent: bool = False) -> dict[UUID, Claim]:
-        rows = await self._pool.fetch(CLAIM, ids, self.holder, urgent)
+        rows = await self._pool.fetch(CLAIM, ids, self.holder, urgent, self._run_out_by())
         return {row["conversation_id"]: Claim(row["attempts"], row["at"]) for row in rows}
 
     async def _release(
@@ -267,9 +293,14 @@ class Claims:
         return {question: True for question in asked if question[0] not in kept}
 
 
-async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> None:
-    """Keep these claims of `holder` for another CLAIM_SECONDS."""
-    await pool.execute(RENEW, conversation_ids, holder)
+async def renew(pool: Pool, conversation_ids: Sequence[UUID], *, holder: UUID) -> set[UUID]:
+    """Keep these claims of `holder` for another CLAIM_SECONDS. Gives those that are not lost.
+
+    Claims that last too long, of whomever, are cut to what they may be.
+    """
+    await pool.execute(SHORTEN)
+    rows = await pool.fetch(RENEW, conversation_ids, holder)
+    return {row["conversation_id"] for row in rows}
 
 
 async def defer(pool: Pool, conversation_id: UUID, *, holder: UUID, until: datetime) -> None:

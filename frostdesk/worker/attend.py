@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -45,11 +46,14 @@ async def attend(
     `unsent` are replies of which the caller knows that they have not left yet. What the instructor
     asks for is `urgent`: it does not wait for a customer's pace.
     """
+    if conversation_id in context.held.values():
+        return  # a crash of the database may have wiped the claim that says so
+    since = time.monotonic()
     mine = await context.claims.claim(conversation_id, urgent=urgent)
     if mine is None:
         return
     token = object()
-    context.held[token] = conversation_id
+    context.hold(token, conversation_id, since=since)
     try:
         with structlog.contextvars.bound_contextvars(conversation_id=str(conversation_id)):
             if mine.attempts > ATTEMPTS:
@@ -62,6 +66,7 @@ async def attend(
         raise
     finally:
         context.held.pop(token, None)
+        context.sure_until.pop(conversation_id, None)
 
 
 async def _work_through(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -15,10 +16,14 @@ from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
 from frostdesk.store.database import LOST, Pool
-from frostdesk.store.work import Claims
+from frostdesk.store.work import CLAIM_SECONDS, Claims, renew
 from frostdesk.whatsapp.client import WhatsApp
+from frostdesk.worker.clock import DatabaseClock
 
 LONGEST_PAUSE_SECONDS = 2.0
+
+SURE_SECONDS = CLAIM_SECONDS - 5.0
+"""How long a claim is ours without asking, by our own clock, once it was taken or renewed."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +32,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     """The edges that the reactions of one worker share, and the conversations that it holds.
 
     `dropped_calls` are the model calls, a conversation, that went into answers dropped since.
+    `sure_until` tells how long each conversation is ours for certain.
     """
 
     settings: Settings
@@ -37,9 +43,34 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     whatsapp: WhatsApp
     limits: Limits
     claims: Claims
+    clock: DatabaseClock
     held: dict[object, UUID] = msgspec.field(default_factory=dict)
     dropped_calls: dict[UUID, int] = msgspec.field(default_factory=dict)
     renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    sure_until: dict[UUID, float] = msgspec.field(default_factory=dict)
+
+    def hold(self, token: object, conversation_id: UUID, *, since: float) -> None:
+        """Keep a conversation that was claimed not before `since`, by our own clock."""
+        self.held[token] = conversation_id
+        self.sure_until[conversation_id] = since + SURE_SECONDS
+
+    async def renew(self, *conversation_ids: UUID) -> set[UUID]:
+        """Renew the claims of these, or of all that are held. Gives those that are still ours."""
+        async with self.renewing:
+            since = time.monotonic()
+            wanted = list(conversation_ids or set(self.held.values()))
+            ours = await renew(self.pool, wanted, holder=self.claims.holder)
+            for conversation_id in wanted:
+                self.sure_until.pop(conversation_id, None)
+            still_held = ours.intersection(self.held.values())
+            self.sure_until |= dict.fromkeys(still_held, since + SURE_SECONDS)
+            return ours
+
+    async def still_holds(self, conversation_id: UUID) -> bool:
+        """Whether nobody else has it: we may have stood still, or the database been away."""
+        if time.monotonic() < self.sure_until.get(conversation_id, 0.0):
+            return True
+        return conversation_id in await self.renew(conversation_id)
 
     async def renew_no_longer(self, token: object) -> None:
         """Take a conversation out of `held`, to give it back.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import structlog
@@ -21,6 +21,7 @@ from frostdesk.store.append import EventStore
 from frostdesk.store.database import LOST, create_pool
 from frostdesk.store.work import Claims, abandon
 from frostdesk.whatsapp.client import WhatsApp
+from frostdesk.worker.clock import DatabaseClock
 from frostdesk.worker.context import Context
 from frostdesk.worker.queue import QueueWorker
 from frostdesk.worker.sweep import keep_sweeping
@@ -59,8 +60,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Everything that reactions need, opened and closed together."""
+    sure_until: dict[UUID, float] = {}
+    clock = DatabaseClock()
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(create_pool(settings.database_url))
+        # The database may have crashed and lost the claims: whoever sends asks again.
+        pool = await stack.enter_async_context(
+            create_pool(settings.database_url, on_connect=sure_until.clear)
+        )
         store = await stack.enter_async_context(EventStore(pool))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -86,7 +92,9 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
                 calls_per_day=settings.model_calls_per_day,
                 timezone=settings.timezone,
             ),
-            claims=Claims(pool, holder=uuid4()),
+            claims=Claims(pool, holder=uuid4(), run_out_by=clock.run_out_by),
+            clock=clock,
+            sure_until=sure_until,
         )
 
 
@@ -112,7 +120,7 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
                 raise
         except (RedisError, OSError) as error:
             log.warning("redis is away, the sweep goes on without it", error=repr(error))
-            left.append(worker)
+            left = [one for one in (*left, worker) if one.is_busy]
             await asyncio.sleep(REDIS_PAUSE_SECONDS)
     for worker in left:
         await worker.finish(grace=GRACE_SECONDS)

@@ -156,6 +156,11 @@ class QueueWorker(Worker):
                 del self.tasks[job_id]
                 task.result()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job that it has taken is under way."""
+        return any(not task.done() for task in self.tasks.values())
+
     async def finish(self, *, grace: float) -> None:
         """Take no more jobs, and give those under way `grace` seconds; then they are cancelled."""
         self.allow_pick_jobs = False
@@ -168,19 +173,22 @@ class QueueWorker(Worker):
 
 
 async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:
-    """Those of `message_ids` whose jobs wait in Redis and have not been taken by a worker.
+    """Those of `message_ids` whose jobs are due in Redis and have not been taken by a worker.
+
+    One that is due later was being done, or was rung for before the clock was set back.
 
     Raises RedisError, OSError or TimeoutError if Redis is away.
     """
     async with redis.pipeline(transaction=False) as pipe:
         for message_id in message_ids:
-            pipe.exists(f"{job_key_prefix}{message_id}")
+            pipe.zscore(QUEUE, str(message_id))
             pipe.exists(f"{in_progress_key_prefix}{message_id}")
         answers = await pipe.execute()
+    now_ms = _now_ms()
     return {
         message_id
-        for message_id, queued, taken in zip(message_ids, answers[::2], answers[1::2], strict=True)
-        if queued and not taken
+        for message_id, due_ms, taken in zip(message_ids, answers[::2], answers[1::2], strict=True)
+        if due_ms is not None and due_ms <= now_ms and not taken
     }
 
 

@@ -44,7 +44,13 @@ log = structlog.get_logger(__name__)
 
 
 async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool) -> None:
-    """Bring a reply to the customer and record what came of it. Never calls the model."""
+    """Bring a reply to the customer and record what came of it. Never calls the model.
+
+    Nothing is done where another worker has taken over the conversation: it sends the reply.
+    """
+    if not await context.still_holds(work.conversation_id):
+        log.warning("another worker has taken over", reply_id=str(reply.id))
+        return
     if work.now - work.customer_at > WINDOW:
         reason = "outside the 24-hour window: the customer has to write first"
         await fail(context, work, reply, reason=reason, attempts=0)
@@ -58,10 +64,7 @@ async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool)
     try:
         await _send_parts(context, work, reply)
     except OutcomeUnknownError as error:
-        if repeat or reply.status == "repeated":
-            await fail(context, work, reply, reason=f"outcome unknown twice: {error}", attempts=2)
-        else:
-            await _record(context, work, SendUncertain(reply_id=reply.id, reason=str(error)))
+        await _record_unknown(context, work, reply, str(error), repeat=repeat)
     except (TryAgainError, GiveUpError) as error:
         await fail(context, work, reply, reason=str(error), attempts=attempts_made(error))
 
@@ -120,6 +123,22 @@ async def record_send(
     )
     await context.append([new], conversation_id=conversation_id)
     log.info(what, event_id=str(new.id), reply_id=str(event.reply_id))
+
+
+async def _record_unknown(
+    context: Context, work: Work, reply: Unfinished, reason: str, *, repeat: bool
+) -> None:
+    """Put on record that nobody knows what came of a send, unless a status has told meanwhile."""
+    event: Event = SendUncertain(reply_id=reply.id, reason=reason)
+    if repeat or reply.status == "repeated":
+        reason = f"outcome unknown twice: {reason}"
+        event = ReplyFailed(stage="send", reason=reason, attempts=2, reply_id=reply.id)
+    try:
+        await _record(context, work, event, expected=Expected(work.version, ("ReplySent",)))
+    except VersionConflictError:
+        log.info("settled by a status meanwhile", reply_id=str(reply.id))
+    else:
+        log.error("outcome of a send unknown", reply_id=str(reply.id), reason=reason)
 
 
 async def _record_repeat(context: Context, work: Work, reply: Unfinished) -> bool:

@@ -84,7 +84,8 @@ def _send(reply: Unfinished, work: Work, unsent: Collection[UUID]) -> Step | Non
     """Sending, where it is due: what may be on its way already waits for word of it."""
     if reply.status == "pending" and reply.id in unsent:
         return Send(reply, repeat=False)
-    if work.now - reply.step_at < SETTLE:
+    # A step that lies ahead was taken before the clock was set back.
+    if abs(work.now - reply.step_at) < SETTLE:
         return None
     return GiveUpSending(reply) if reply.status == "repeated" else Send(reply, repeat=True)
 

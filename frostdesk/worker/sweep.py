@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from frostdesk.doorbell import REDIS_SECONDS
 from frostdesk.store.database import LOST
-from frostdesk.store.work import find_unfinished, renew
+from frostdesk.store.work import find_unfinished
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
 from frostdesk.worker.queue import still_queued
@@ -27,30 +27,27 @@ log = structlog.get_logger(__name__)
 async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
     """Every few seconds: keep the claims that are held, then look for what was left behind.
 
-    After the database has been away, one beat passes without a sweep, so that workers that are
-    alive can renew their claims and record what they have sent.
+    After the database has been away or its clock was set, one beat passes without a sweep, so that
+    workers that are alive can renew their claims and record what they have sent.
     """
-    steady = False
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                async with context.renewing:
-                    held = list(set(context.held.values()))
-                    await renew(context.pool, held, holder=context.claims.holder)
-                found = await _left_behind(context, redis) if steady else []
-                steady = True
+                await context.renew()
+                context.clock.showed(await context.pool.fetchval("SELECT clock_timestamp()"))
+                found = await _left_behind(context, redis) if context.clock.steady else []
             except LOST as error:
                 log.warning("postgresql is away, no sweep", error=repr(error))
-                steady = False
+                context.clock.was_away()
                 continue
             except asyncpg.PostgresError as error:
                 log.error(  # noqa: TRY400  # it says all; it comes again at every beat
                     "postgresql refuses, no sweep: has `frostdesk init-db` been run?",
                     error=repr(error),
                 )
-                steady = False
+                context.clock.was_away()
                 continue
             for conversation_id in found[: SWEPT_AT_ONCE - len(running)]:
                 task = asyncio.create_task(_attend(context, conversation_id))

@@ -303,6 +303,17 @@ async def test_cut_connections(whatsapp: Client, service: Service, fault: str, t
     await until(lambda: len(service.all("statuses")) == 3 * taken)
 
 
+@pytest.mark.parametrize("fault", ["accepted_then_stall:0.5", "accepted_then_cut:0.5"])
+async def test_taken_and_answered_late(whatsapp: Client, service: Service, fault: str) -> None:
+    """A text may be taken, and its statuses come, long before its sender hears of it."""
+    await post(whatsapp, "/_control", {"faults": [fault]})
+    sending = asyncio.create_task(send(whatsapp))
+    await until(lambda: len(service.all("statuses")) == 3)
+    assert not sending.done()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert len(await get(whatsapp, "/_sends")) == 1
+
+
 async def test_garbage_and_late_failure(whatsapp: Client, service: Service) -> None:
     """Garbage is no JSON and takes nothing; a send may be accepted and fail later."""
     await post(whatsapp, "/_control", {"faults": ["garbage", "fails:131026"]})

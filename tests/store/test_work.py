@@ -14,6 +14,7 @@ from frostdesk.store import work
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool, create_pool
 from frostdesk.store.work import Claims, Work, load
+from frostdesk.worker.steps import Send, next_step
 from tests.factories import (
     confirmed,
     deleted,
@@ -220,6 +221,34 @@ async def test_a_renewed_claim_stays(pool: Pool) -> None:
     await pool.execute("DELETE FROM claims")
     await work.renew(pool, [conversation_id], holder=holder)
     assert await claim(pool, conversation_id, uuid4()) is None
+
+
+async def test_a_claim_lasts_no_longer_when_the_clock_is_set_back(pool: Pool) -> None:
+    """A claim that seems to last for an hour is cut to what it may be, a short wait is not."""
+    gone, waiting = uuid4(), uuid4()
+    await claim(pool, gone, uuid4())
+    await aged_claim(pool, gone, -3600)
+    await claim(pool, waiting, holder := uuid4())
+    soon = await pool.fetchval("SELECT clock_timestamp() + interval '1 min'")
+    await work.defer(pool, waiting, holder=holder, until=soon)
+    await work.renew(pool, [], holder=uuid4())
+    rows = await pool.fetch("SELECT conversation_id, until - clock_timestamp() FROM claims")
+    left = {row[0]: row[1] for row in rows}
+    assert timedelta(seconds=10) < left[gone] <= timedelta(seconds=work.CLAIM_SECONDS)
+    assert left[waiting] > timedelta(seconds=work.CLAIM_SECONDS)
+
+
+async def test_a_reply_of_before_the_clock_was_set_back_is_found(
+    store: EventStore, pool: Pool
+) -> None:
+    """A send without an outcome that lies an hour ahead is due, not in an hour and 20 s."""
+    begun = await told(store, pool, received(), generated())
+    await pool.execute("UPDATE messages SET status = 'answered' WHERE role = 'user'")
+    assert await unfinished(pool, settle_after=20) == {}
+    await pool.execute("UPDATE messages SET step_at = step_at + interval '1 hour'")
+    assert list(await unfinished(pool, settle_after=20)) == [begun.conversation_id]
+    (found,) = (await load(pool, [begun.conversation_id])).values()
+    assert isinstance(next_step(found, unsent=()), Send)
 
 
 async def test_nobody_renews_the_claim_of_another(pool: Pool) -> None:

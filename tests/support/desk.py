@@ -93,13 +93,18 @@ class Outside:
         """How often the model has been called."""
         return int((await self._get(f"{self._model}/_control"))["requests"])
 
-    async def model_is_called(self, times: int = 1) -> None:
+    async def model_is_called(self, times: int = 1, seconds: float = 10.0) -> None:
         """Wait until the model has been called so often, and is perhaps still thinking."""
 
         async def called() -> bool:
             return await self.model_calls() >= times
 
-        await until(called)
+        await until(called, seconds)
+
+    async def sends_that_failed(self, given: int) -> int:
+        """How many of so many faults given to WhatsApp have been met by a send."""
+        control = (await self._get(f"{self._whatsapp}/_control"))["control"]
+        return given - len(control["faults"])
 
     async def prompts(self) -> list[list[dict[str, Any]]]:
         """The messages of the newest calls of the model."""

@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 COMMAND = (sys.executable, "-m", "frostdesk")
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 END_SECONDS = 20.0
 RUN_SECONDS = 120.0
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,12 +13,21 @@ from frostdesk.cli.operations import apply_schema
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import create_pool
 from frostdesk.store.work import renew
+from frostdesk.worker import context as context_module
+from frostdesk.worker import main
 from frostdesk.worker.attend import attend
 from frostdesk.worker.main import open_context
+from frostdesk.worker.queue import QueueWorker
 from tests.factories import received
 from tests.support.databases import new_database
 from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.keyspaces import flush
+from tests.support.ports import free_port
+
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 # When the model fails
 
@@ -106,6 +117,7 @@ def empty_database_url(postgres_server: str) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.usefixtures("quick_sweep")
 async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[str, str]) -> None:
     """A conversation over which three workers have ended fails, until a person retries it."""
     await outside.phone().write("Hello")
@@ -123,6 +135,63 @@ async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[
         await outside.is_idle()
         await outside.api.post(f"/conversations/{conversation_id}/retry", 202)
         assert len(await outside.phone().hears()) == 1
+
+
+async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """After an outage, or a leap of the clock, claims have run out whose holders live."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    await outside.pool.execute(
+        "INSERT INTO claims (conversation_id, holder, until)"
+        " VALUES ($1, gen_random_uuid(), now() - interval '1 s')",
+        conversation_id,
+    )
+    async with open_context(settings_of(environment)) as context:
+        await attend(context, conversation_id)
+        for leap in (timedelta(), timedelta(hours=1)):
+            context.clock.showed(datetime.now(UTC) + leap)
+            await attend(context, conversation_id)
+        assert await outside.model_calls() == 0
+        context.clock.showed(datetime.now(UTC) + leap)
+        await attend(context, conversation_id)
+        assert await outside.model_calls() == 1
+
+
+@pytest.mark.parametrize(
+    ("sure_seconds", "noticed_by"), [(0.0, "time"), (15.0, "renewal"), (15.0, "crash")]
+)
+async def test_who_has_lost_a_conversation_sends_nothing(
+    outside: Desk,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    sure_seconds: float,
+    noticed_by: str,
+) -> None:
+    """Another worker took over, as ours had stood still or a crash wiped its claim: that one sends.
+
+    Ours notices when it has been sure for too long, when it renews its claims, or when it has had
+    to connect again.
+    """
+    monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
+    await outside.model(latency=0.5)
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    async with open_context(settings_of(environment)) as context:
+        attending = asyncio.create_task(attend(context, conversation_id))
+        await outside.model_is_called()
+        await outside.pool.execute("UPDATE claims SET holder = gen_random_uuid()")
+        if noticed_by == "renewal":
+            assert await context.renew() == set()
+        if noticed_by == "crash":
+            await outside.pool.execute(CUT)
+        await attending
+    assert len(await outside.events("ReplyGenerated")) == 1
+    assert await outside.sends() == []
+    assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 1
 
 
 @pytest.mark.usefixtures("quick_sweep")
@@ -150,6 +219,37 @@ async def test_a_worker_that_is_stopped_leaves_nothing(
     assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0
     await outside.has_events("ReplySent")
     assert len(await outside.phone().heard()) == 1
+
+
+async def test_a_worker_is_not_at_a_conversation_twice(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """A crash of the database has wiped its claim, and the customer's next job comes to it too."""
+    await outside.model(latency=0.5)
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    async with open_context(settings_of(environment)) as context:
+        attending = asyncio.create_task(attend(context, conversation_id))
+        await outside.model_is_called()
+        await outside.pool.execute("DELETE FROM claims")
+        await attend(context, conversation_id)
+        assert await outside.model_calls() == 1
+        await attending
+    assert len(await outside.sends()) == 1
+
+
+async def test_a_redis_that_stays_away_costs_no_memory(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a worker has looked for Redis in vain, nothing of it is kept."""
+    monkeypatch.setattr(main, "REDIS_PAUSE_SECONDS", 0.01)
+    away = {"FROSTDESK_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    async with running_worker(settings_of(environment | away)):
+        await asyncio.sleep(1)
+        gc.collect()
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, QueueWorker)]
+        assert len(kept) <= 2
 
 
 @pytest.mark.usefixtures("quick_sweep")

@@ -192,6 +192,30 @@ async def test_after_the_second_time_a_person_looks(desk: Desk) -> None:
     assert await desk.sends() == []
 
 
+@pytest.mark.usefixtures("quick_settling")
+async def test_what_a_status_has_settled_stays_settled(desk: Desk) -> None:
+    """The answer to a send is lost after a status has named it: nothing is uncertain any more."""
+    await desk.whatsapp(faults=["accepted_then_cut:1"])
+    await desk.phone().write("Hello")
+    await desk.has_events("ReplySent")
+    await desk.is_idle()
+    await asyncio.sleep(1)
+    assert await desk.events("SendUncertain", "SendRepeated", "ReplyFailed") == []
+    assert len(await desk.sends()) == 1
+
+
+@pytest.mark.usefixtures("quick_settling")
+async def test_a_repetition_that_a_status_has_settled_is_no_failure(desk: Desk) -> None:
+    """The answer to the second send is lost as well, and a status has named it: it was sent."""
+    await desk.whatsapp(faults=["cut", "accepted_then_cut:1"])
+    await desk.phone().write("Hello")
+    await desk.has_events("ReplySent")
+    await desk.is_idle()
+    assert len(await desk.events("SendRepeated")) == 1
+    assert await desk.events("ReplyFailed") == []
+    assert len(await desk.sends()) == 1
+
+
 async def test_others_are_served_meanwhile(desk: Desk) -> None:
     """While a send waits for word, the same customer's next message is answered."""
     await greeted(desk)
