@@ -85,7 +85,9 @@ class QueueWorker(Worker):
             if len(self.tasks) >= self.max_jobs or not self.allow_pick_jobs:
                 self._ended.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), BELL_SECONDS)
+                    # wait_for of Python 3.11 swallows a cancellation that meets the event.
+                    async with asyncio.timeout(BELL_SECONDS):
+                        await self._ended.wait()
             elif not taken:
                 await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
