@@ -175,6 +175,8 @@ async def test_who_has_lost_a_conversation_sends_nothing(
     Ours notices when it has been sure for too long, when it renews its claims, or when it has had
     to connect again.
     """
+    if noticed_by == "crash" and "FROSTDESK_DIRECT_DATABASE_URL" in environment:
+        pytest.skip("a pooler connects anew by itself; the worker notices when it renews")
     monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
     await outside.model(latency=0.5)
     await outside.phone().write("Hello")
