@@ -21,7 +21,7 @@ class Gate:
         self.port = free_port()
         self._target = target
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -38,7 +38,7 @@ class Gate:
 
     async def open(self) -> Self:
         """Let connections through."""
-        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._enter, "127.0.0.1", self.port)
         return self
 
     async def close(self) -> None:
@@ -46,18 +46,26 @@ class Gate:
         if self._server:
             self._server.close()
             self._server = None
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+        await asyncio.sleep(0)  # in which the transports that were cut are let go
+
+    def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._pass(reader, writer))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await self._connect()
-        both = {writer, back}
-        self._writers |= both
+        """Pass on in both directions; if the gate closes, cut both, however far it has come."""
+        writers = [writer]
         try:
+            there, back = await self._connect()
+            writers.append(back)
             await asyncio.gather(_pump(reader, back), _pump(there, writer))
-        finally:
-            self._writers -= both
+        except (OSError, asyncio.CancelledError):
+            for cut in writers:
+                cut.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = urlsplit(self._target)
