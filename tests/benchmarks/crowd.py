@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import resource
 import sys
 import time
@@ -28,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 from frostdesk.cli.stack import running_stack  # noqa: E402  # found by the line above
 from tests.realtime.crowd import Crowd, look_beside, write  # noqa: E402
 from tests.support.desk import Api  # noqa: E402
-from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN  # noqa: E402
+from tests.support.environments import dev_environment  # noqa: E402
+from tests.support.secrets import INSTRUCTOR_TOKEN  # noqa: E402
 
 GONE_SECONDS = 60.0
 CALM = 200
@@ -37,14 +37,8 @@ CALM = 200
 
 async def measure(folder: Path, *, port: int, sockets: int) -> None:
     """Print what a crowd is told, and what others notice."""
-    given = {
-        **os.environ,
-        "FROSTDESK_PORT": str(port),
-        "FROSTDESK_INSTRUCTOR_TOKEN": INSTRUCTOR_TOKEN,
-        "FROSTDESK_WHATSAPP_APP_SECRET": APP_SECRET,
-    }
     async with (
-        running_stack(folder, given, quiet=True) as stack,
+        running_stack(folder, dev_environment(port), quiet=True) as stack,
         aiohttp.ClientSession() as session,
     ):
         api = Api(session, stack.url)

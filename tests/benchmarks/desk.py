@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from pathlib import Path
@@ -32,7 +31,7 @@ from tests.realtime.crowd import WRITTEN  # noqa: E402
 from tests.realtime.sockets import connected  # noqa: E402
 from tests.support.bodies import text_message, webhook  # noqa: E402
 from tests.support.desk import Api  # noqa: E402
-from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN  # noqa: E402
+from tests.support.environments import dev_environment  # noqa: E402
 
 PAUSE_SECONDS = 0.15
 
@@ -60,14 +59,8 @@ Moments = dict[str, float]
 
 async def measure(folder: Path, devtools: str, *, port: int, messages: int) -> None:
     """Print how long each way takes."""
-    given = {
-        **os.environ,
-        "FROSTDESK_PORT": str(port),
-        "FROSTDESK_INSTRUCTOR_TOKEN": INSTRUCTOR_TOKEN,
-        "FROSTDESK_WHATSAPP_APP_SECRET": APP_SECRET,
-    }
     async with (
-        running_stack(folder, given, quiet=True) as stack,
+        running_stack(folder, dev_environment(port), quiet=True) as stack,
         aiohttp.ClientSession() as session,
         Browser.connected(devtools) as browser,
     ):

@@ -8,16 +8,8 @@ import pytest
 
 from frostdesk.errors import RefusedError
 from frostdesk.realtime.filters import read_filter
+from tests.realtime.columns import COLUMNS
 
-COLUMNS = {
-    "id": "uuid",
-    "content": "text",
-    "version": "int4",
-    "disclosure": "bool",
-    "created_at": "timestamptz",
-    "date": "date",
-    "time": "time",
-}
 ROW: dict[str, Any] = {
     "id": "40c4cac2-ae61-51aa-92a2-5315f55364f9",
     "content": "a=b.c, (d)",

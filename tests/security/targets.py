@@ -24,6 +24,7 @@ from frostdesk.realtime.frames import VERSIONS, decode, encode, reply
 from frostdesk.realtime.server import FRAME_BYTES
 from frostdesk.store.reading import Cursor, decode_cursor, encode_cursor
 from frostdesk.whatsapp.webhook import parse_webhook
+from tests.realtime.columns import COLUMNS
 from tests.support.bodies import change, envelope, status, text_message, webhook
 
 NOW = datetime(2027, 1, 15, 9, 0, tzinfo=UTC)
@@ -126,15 +127,6 @@ TEXTS_AS_TIMES = tuple(
 
 # Realtime: frames, joins, filters
 
-COLUMNS = {
-    "id": "uuid",
-    "content": "text",
-    "version": "int4",
-    "disclosure": "bool",
-    "created_at": "timestamptz",
-    "date": "date",
-    "time": "time",
-}
 ROW = {
     "id": str(AN_ID),
     "content": "Hello",

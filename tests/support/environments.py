@@ -37,3 +37,12 @@ def complete_environment(
         "OPENAI_API_KEY": MODEL_KEY,
         "OPENAI_BASE_URL": model_url,
     }
+
+
+def dev_environment(port: int) -> dict[str, str]:
+    """Our environment, with what a benchmark has to know of a `frostdesk dev` on that port."""
+    return os.environ | {
+        "FROSTDESK_PORT": str(port),
+        "FROSTDESK_INSTRUCTOR_TOKEN": INSTRUCTOR_TOKEN,
+        "FROSTDESK_WHATSAPP_APP_SECRET": APP_SECRET,
+    }

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -28,6 +29,14 @@ CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+
+
+async def greeted(outside: Desk) -> UUID:
+    """A customer has written, and waits. Gives the conversation."""
+    await outside.phone().write("Hello")
+    await outside.has_events("MessageReceived")
+    return await outside.conversation_id()
+
 
 # When the model fails
 
@@ -120,9 +129,7 @@ def empty_database_url(postgres_server: str) -> Iterator[str]:
 @pytest.mark.usefixtures("quick_sweep")
 async def test_what_kills_workers_is_set_aside(outside: Desk, environment: dict[str, str]) -> None:
     """A conversation over which three workers have ended fails, until a person retries it."""
-    await outside.phone().write("Hello")
-    await outside.has_events("MessageReceived")
-    conversation_id = await outside.conversation_id()
+    conversation_id = await greeted(outside)
     await outside.pool.execute(
         "INSERT INTO claims (conversation_id, holder, until, attempts)"
         " VALUES ($1, gen_random_uuid(), now() - interval '1 s', 3)",
@@ -141,9 +148,7 @@ async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
     outside: Desk, environment: dict[str, str]
 ) -> None:
     """After an outage, or a leap of the clock, claims have run out whose holders live."""
-    await outside.phone().write("Hello")
-    await outside.has_events("MessageReceived")
-    conversation_id = await outside.conversation_id()
+    conversation_id = await greeted(outside)
     await outside.pool.execute(
         "INSERT INTO claims (conversation_id, holder, until)"
         " VALUES ($1, gen_random_uuid(), now() - interval '1 s')",
@@ -179,9 +184,7 @@ async def test_who_has_lost_a_conversation_sends_nothing(
         pytest.skip("a pooler connects anew by itself; the worker notices when it renews")
     monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
     await outside.model(latency=0.5)
-    await outside.phone().write("Hello")
-    await outside.has_events("MessageReceived")
-    conversation_id = await outside.conversation_id()
+    conversation_id = await greeted(outside)
     async with open_context(settings_of(environment)) as context:
         attending = asyncio.create_task(attend(context, conversation_id))
         await outside.model_is_called()
@@ -228,9 +231,7 @@ async def test_a_worker_is_not_at_a_conversation_twice(
 ) -> None:
     """A crash of the database has wiped its claim, and the customer's next job comes to it too."""
     await outside.model(latency=0.5)
-    await outside.phone().write("Hello")
-    await outside.has_events("MessageReceived")
-    conversation_id = await outside.conversation_id()
+    conversation_id = await greeted(outside)
     async with open_context(settings_of(environment)) as context:
         attending = asyncio.create_task(attend(context, conversation_id))
         await outside.model_is_called()
@@ -273,9 +274,7 @@ async def test_a_renewal_never_brings_back_a_claim_that_is_given_up(
     outside: Desk, environment: dict[str, str]
 ) -> None:
     """Whoever gives a conversation back waits for a renewal under way, and nobody has it then."""
-    await outside.phone().write("Hello")
-    await outside.has_events("MessageReceived")
-    conversation_id = await outside.conversation_id()
+    conversation_id = await greeted(outside)
     async with open_context(settings_of(environment)) as context:
         async with context.renewing:
             attending = asyncio.create_task(attend(context, conversation_id))
