@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import asyncpg
-
 from frostdesk.store.append import EventStore
+from frostdesk.store.database import Pool, create_pool
 from projections import STATEMENTS, TABLES, project
 from projections.shadow import Connection
 from tests.benchmarks.log import fill
@@ -35,20 +34,41 @@ async def test_projections_read_by_index(connection: Connection) -> None:
 async def test_appends_read_by_index(connection: Connection, database_url: str) -> None:
     """Appending what a conversation consists of never reads a large table from end to end."""
     await _long_log(connection)
-    before = await connection.fetchval(READ_WHOLE, LARGE)
-    async with (
-        asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool,
-        EventStore(pool) as store,
-    ):
-        message = received(by=sender("417900000001"))
-        (placed,) = await store.append([message])
-        reply = generated(answers=(message.id,))
-        await store.append([reply], conversation_id=placed.conversation_id)
-        await pool.execute("SELECT pg_stat_force_next_flush()")
-        await store.append([sent(reply)], conversation_id=placed.conversation_id)
-    await connection.execute("SELECT pg_stat_clear_snapshot()")
+    async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
+        before = await _whole_readings(connection)
+        await _converse(pool, store, "417900000001")
+        assert await _whole_readings(connection) == before
 
-    assert await connection.fetchval(READ_WHOLE, LARGE) == before
+
+async def test_plans_made_while_the_tables_were_empty_read_by_index(
+    connection: Connection, database_url: str
+) -> None:
+    """A session that has appended to an empty log does not read all of it when it has grown."""
+    async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
+        await _converse(pool, store, "417900000001")
+        await fill(connection, EVENTS)
+        head = await connection.fetchval("SELECT max(position) FROM events")
+        await project(connection, 0, head)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        before = await _whole_readings(connection)
+        await _converse(pool, store, "417900000002")
+        assert await _whole_readings(connection) == before
+
+
+async def _converse(pool: Pool, store: EventStore, phone: str) -> None:
+    """A customer writes, and is answered."""
+    message = received(by=sender(phone))
+    (placed,) = await store.append([message])
+    reply = generated(answers=(message.id,))
+    await store.append([reply], conversation_id=placed.conversation_id)
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    await store.append([sent(reply)], conversation_id=placed.conversation_id)
+
+
+async def _whole_readings(connection: Connection) -> int:
+    """How often a large table has been read from end to end."""
+    await connection.execute("SELECT pg_stat_clear_snapshot()")
+    return int(await connection.fetchval(READ_WHOLE, LARGE))
 
 
 async def _long_log(connection: Connection) -> int:
