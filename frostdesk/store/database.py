@@ -51,7 +51,7 @@ def create_pool(
         max_size=max_size,
         timeout=CONNECT_SECONDS,
         command_timeout=STATEMENT_SECONDS,
-        # Nothing here changes a session, so there is nothing to reset and no trip to pay for it.
+        # All that a session keeps is the function by which it appends: no trip to reset it.
         reset=_leave_as_is,
         init=connected,
         connect=_Connector(),
