@@ -35,20 +35,27 @@ class Bodies:
         Raises:
             RefusedError: it is not packed as its header `Content-Encoding` says.
             TimeoutError: it took too long, or was given up for the sake of others.
-            HTTPRequestEntityTooLarge: it is too large, unpacked.
+            HTTPRequestEntityTooLarge: it is too large, packed or unpacked.
         """
+        content = request.content
+        # As nearly always, all of it came along with the head: nothing has to be held or timed.
+        body = content.read_nowait() if content.is_eof() else await self._receive(request)
+        _refuse_beyond(request.client_max_size, body)
+        return _unpacked(body, request)
+
+    async def _receive(self, request: web.Request) -> bytes:
+        """The body as it comes, for as long as there is patience."""
         body = bytearray()
         async with asyncio.timeout(BODY_SECONDS) as patience:
             try:
                 self._hold(patience, 0)
                 async for chunk in request.content.iter_any():
                     body += chunk
-                    if len(body) > request.client_max_size:
-                        raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(body))
+                    _refuse_beyond(request.client_max_size, body)
                     self._hold(patience, len(chunk))
             finally:
                 self._bytes -= self._unfinished.pop(patience, 0)
-        return _unpacked(bytes(body), request)
+        return bytes(body)
 
     def _hold(self, patience: asyncio.Timeout, size: int) -> None:
         self._unfinished[patience] = self._unfinished.get(patience, 0) + size
@@ -57,6 +64,11 @@ class Bodies:
             oldest = next(iter(self._unfinished))
             self._bytes -= self._unfinished.pop(oldest)
             oldest.reschedule(asyncio.get_running_loop().time())
+
+
+def _refuse_beyond(most: int, body: bytes | bytearray) -> None:
+    if len(body) > most:
+        raise web.HTTPRequestEntityTooLarge(most, len(body))
 
 
 def _unpacked(body: bytes, request: web.Request) -> bytes:
@@ -71,8 +83,7 @@ def _unpacked(body: bytes, request: web.Request) -> bytes:
         plain = unpacking.decompress(body, request.client_max_size + 1)
     except zlib.error as error:
         raise RefusedError(f"The body is not packed as Content-Encoding says: {error}.") from error
-    if len(plain) > request.client_max_size:
-        raise web.HTTPRequestEntityTooLarge(request.client_max_size, len(plain))
+    _refuse_beyond(request.client_max_size, plain)
     if not unpacking.eof or unpacking.unused_data:
         raise RefusedError("The body is not packed as Content-Encoding says: it has another end.")
     return plain
