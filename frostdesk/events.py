@@ -7,12 +7,15 @@ below as JSON; its id follows from what caused it, so appending the same fact tw
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from hashlib import sha1
 from typing import ClassVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
 NAMESPACE = UUID("6f1d1c1e-3c0b-5a7e-9d55-0a6b6f2f7a10")
+
+_NAMESPACE_BYTES = NAMESPACE.bytes
 
 INSTRUCTOR_ID = 1
 """The one instructor of this desk."""
@@ -45,7 +48,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def identities(self) -> tuple[str, ...]:
         """Every identity of this person, the phone first."""
-        return tuple(i for i in (self.wa_id, self.user_id, *self.also) if i)
+        return tuple(filter(None, (self.wa_id, self.user_id, *self.also)))
 
 
 class MessageReceived(Event, frozen=True, kw_only=True):
@@ -335,7 +338,10 @@ CUSTOMER_WORDS = ("MessageReceived", "MessageEdited", "MessageDeleted", "Custome
 
 def derive_id(what: str, *cause: UUID | str | int) -> UUID:
     """The id of the event `what` that `cause` leads to: the same whenever it is asked for."""
-    return uuid5(NAMESPACE, ":".join((what, *map(str, cause))))
+    name = ":".join((what, *map(str, cause)))
+    # What uuid.uuid5(NAMESPACE, name) makes, in half its time.
+    digest = sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).digest()
+    return UUID(bytes=digest[:16], version=5)
 
 
 def conversation_id_for(phone_number_id: str, identity: str) -> UUID:

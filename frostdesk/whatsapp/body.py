@@ -13,6 +13,8 @@ from frostdesk.errors import RefusedError
 IDENTITY_LIMIT = 256
 """The longest id, number or name that is taken over, in characters."""
 
+_decode = msgspec.json.Decoder().decode
+
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair, kept
     rb"|\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
@@ -61,7 +63,7 @@ def parse_json(body: bytes) -> Any:
     if rb"\u0000" in body:
         body = _mend(body)
     try:
-        return msgspec.json.decode(body)
+        return _decode(body)
     except ValueError:
         # What msgspec refuses although it is JSON: lone surrogates, and numbers beyond 64 bits,
         # which stay as they were written.
@@ -107,9 +109,12 @@ def identity_at(value: Any, key: str) -> str | None:
     A whole number becomes its decimal digits. An id has 1 to 256 characters and is not blank.
     """
     found = at(value, key)
-    whole = isinstance(found, float) and found.is_integer()
-    text = f"{found:.0f}" if whole else text_at(value, key)
-    return text if 0 < len(text) <= IDENTITY_LIMIT and not text.isspace() else None
+    if found is None:
+        return None
+    if not isinstance(found, str):
+        whole = isinstance(found, float) and found.is_integer()
+        found = f"{found:.0f}" if whole else text_at(value, key)
+    return found if 0 < len(found) <= IDENTITY_LIMIT and not found.isspace() else None
 
 
 def name_at(value: Any, key: str) -> str | None:
