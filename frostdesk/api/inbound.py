@@ -17,7 +17,7 @@ from frostdesk.deliveries import record_statuses
 from frostdesk.doorbell import generate_reply_job
 from frostdesk.errors import RefusedError, UnauthorizedError
 from frostdesk.events import MessageReceived
-from frostdesk.store.append import Appended, NewEvent
+from frostdesk.store.append import NewEvent
 from frostdesk.whatsapp.signature import verify_signature
 from frostdesk.whatsapp.webhook import InboundFact, StatusUpdate, parse_webhook
 
@@ -44,19 +44,20 @@ async def verify(request: web.Request) -> web.Response:
 async def receive(request: web.Request) -> web.Response:
     """Verify, understand, append; every consequence is a worker's reaction."""
     body = await read_body(request)
-    secret = request.app[SETTINGS].whatsapp_app_secret.encode()
+    app = request.app
+    secret = app[SETTINGS].whatsapp_app_secret.encode()
     verify_signature(body, request.headers.get("X-Hub-Signature-256"), secret)
     webhook = parse_webhook(body, received_at=datetime.now(UTC))
     if webhook.skipped:
-        request.app[METRICS].skipped.inc(len(webhook.skipped))
+        app[METRICS].skipped.inc(len(webhook.skipped))
         log.warning(
             "parts of a webhook were not understood",
             parts=len(webhook.skipped),
             first=webhook.skipped[:SKIPS_SHOWN],
         )
-    appending = [_append(request.app, fact) for fact in webhook.facts]
+    appending = [_append(app, fact) for fact in webhook.facts]
     if webhook.statuses:
-        appending.append(_record(request.app, webhook.statuses))
+        appending.append(_record(app, webhook.statuses))
     await _all(appending)
     return web.Response()
 
@@ -79,17 +80,9 @@ async def _append(app: web.Application, fact: InboundFact) -> None:
     (appended,) = await app[STORE].append([new])
     shown = app[METRICS]
     (shown.accepted if appended.is_new else shown.duplicates).inc()
-    if isinstance(fact.event, MessageReceived) and fact.event.answerable and appended.is_new:
-        _ring(app, appended, fact.event)
-
-
-def _ring(app: web.Application, appended: Appended, message: MessageReceived) -> None:
-    log.debug(
-        "message received",
-        event_id=str(appended.id),
-        conversation_id=str(appended.conversation_id),
-    )
-    app[DOORBELL].ring(generate_reply_job(appended.conversation_id, appended.id, message.text))
+    event = fact.event
+    if isinstance(event, MessageReceived) and event.answerable and appended.is_new:
+        app[DOORBELL].ring(generate_reply_job(appended.conversation_id, appended.id, event.text))
 
 
 async def _record(app: web.Application, statuses: Sequence[StatusUpdate]) -> None:
