@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Self
 from uuid import UUID
 
@@ -262,8 +263,8 @@ def _results(
     results: list[list[Appended] | VersionConflictError] = []
     remaining = iter(rows)
     for unit in batch:
-        mine = [next(remaining) for _ in unit.events]
-        if any(row["refused"] for row in mine):
+        mine = list(islice(remaining, len(unit.events)))
+        if mine and mine[0]["refused"]:  # as the whole unit is then
             results.append(VersionConflictError("The conversation has moved on."))
         else:
             results.append(
