@@ -78,15 +78,20 @@ def parse_webhook(body: bytes, *, received_at: datetime) -> Webhook:
     Raises:
         RefusedError: the body is empty, not UTF-8, not JSON, nested too deeply, or no webhook.
     """
+    facts: list[InboundFact] = []
+    statuses: list[StatusUpdate] = []
+    skipped: list[str] = []
     try:
-        found = list(_items(decode_body(body), received_at))
+        for item in _items(decode_body(body), received_at):
+            if isinstance(item, InboundFact):
+                facts.append(item)
+            elif isinstance(item, StatusUpdate):
+                statuses.append(item)
+            else:
+                skipped.append(item)
     except RecursionError:
         raise RefusedError("The body is nested too deeply to be a WhatsApp webhook.") from None
-    return Webhook(
-        facts=tuple(i for i in found if isinstance(i, InboundFact)),
-        statuses=tuple(i for i in found if isinstance(i, StatusUpdate)),
-        skipped=tuple(i for i in found if isinstance(i, str)),
-    )
+    return Webhook(facts=tuple(facts), statuses=tuple(statuses), skipped=tuple(skipped))
 
 
 def _items(entries: list[Any], received_at: datetime) -> Iterator[InboundFact | StatusUpdate | str]:
