@@ -104,6 +104,8 @@ progressed AS (
      GROUP BY s.id
 ),
 -- The two roles share nothing, so whoever asks for one of them is not made to wait for the other.
+-- OFFSET comes before the role: else the key would be looked for in an index of one role's messages,
+-- all through, by plans made while it was empty.
 rows AS (
     SELECT id, coalesce(w.conversation_id, m.conversation_id, c.conversation_id) AS conversation_id,
            'user' AS role, 'customer' AS author,
@@ -131,9 +133,10 @@ rows AS (
       FROM received w
       FULL JOIN changed c USING (id)
       FULL JOIN handled AS step USING (id)
-      LEFT JOIN LATERAL (SELECT * FROM messages
-                          WHERE messages.id = coalesce(w.id, c.id, step.id) AND role = 'user'
-                         OFFSET 0) AS m USING (id)
+      LEFT JOIN LATERAL (SELECT *
+                           FROM (SELECT * FROM messages
+                                  WHERE messages.id = coalesce(w.id, c.id, step.id) OFFSET 0) AS m
+                          WHERE role = 'user') AS m USING (id)
       LEFT JOIN LATERAL (SELECT step.* WHERE m.id IS NOT NULL
                             OR step.position > least(w.position, c.position)) AS h USING (id)
      WHERE coalesce(w.id, c.id, m.id) IS NOT NULL
@@ -148,9 +151,10 @@ rows AS (
            least(m.read_at, p.read_at), coalesce(w.disclosure, m.disclosure)
       FROM written w
       FULL JOIN progressed p USING (id)
-      LEFT JOIN LATERAL (SELECT * FROM messages
-                          WHERE messages.id = coalesce(w.id, p.id) AND role = 'assistant'
-                         OFFSET 0) AS m USING (id)
+      LEFT JOIN LATERAL (SELECT *
+                           FROM (SELECT * FROM messages
+                                  WHERE messages.id = coalesce(w.id, p.id) OFFSET 0) AS m
+                          WHERE role = 'assistant') AS m USING (id)
      WHERE coalesce(w.id, m.id) IS NOT NULL
 )
 INSERT INTO messages AS row (id, conversation_id, role, author, content, created_at, version, kind,

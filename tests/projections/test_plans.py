@@ -19,6 +19,13 @@ LARGE = ("events", "messages")
 
 READ_WHOLE = "SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_user_tables WHERE relname = ANY ($1)"
 
+ENTRIES_READ = """
+SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes WHERE relname = ANY ($1)
+"""
+
+FEW = 500
+"""Far more entries of indexes than a conversation looks up, far fewer than a large table has."""
+
 
 async def test_projections_read_by_index(connection: Connection) -> None:
     """No projection of an event reads a large table from end to end, nor has to read any so."""
@@ -46,13 +53,25 @@ async def test_plans_made_while_the_tables_were_empty_read_by_index(
     """A session that has appended to an empty log does not read all of it when it has grown."""
     async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
         await _converse(pool, store, "417900000001")
-        await fill(connection, EVENTS)
-        head = await connection.fetchval("SELECT max(position) FROM events")
-        await project(connection, 0, head)
-        await connection.execute("SELECT pg_stat_force_next_flush()")
+        await _grow(connection)
         before = await _whole_readings(connection)
         await _converse(pool, store, "417900000002")
         assert await _whole_readings(connection) == before
+
+
+async def test_plans_made_before_anything_was_answered_read_few_entries(
+    connection: Connection, database_url: str
+) -> None:
+    """A session keeps to the keys where an index of answers was the smaller one when it planned."""
+    async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
+        for number in range(50):
+            await store.append([received(by=sender(f"4178{number:07}"))])
+        await connection.execute("ANALYZE")
+        await _converse(pool, store, "417900000001")
+        await _grow(connection)
+        before = await _entries_read(connection)
+        await _converse(pool, store, "417900000002")
+        assert await _entries_read(connection) - before < FEW
 
 
 async def _converse(pool: Pool, store: EventStore, phone: str) -> None:
@@ -69,6 +88,19 @@ async def _whole_readings(connection: Connection) -> int:
     """How often a large table has been read from end to end."""
     await connection.execute("SELECT pg_stat_clear_snapshot()")
     return int(await connection.fetchval(READ_WHOLE, LARGE))
+
+
+async def _entries_read(connection: Connection) -> int:
+    """How many entries have been read in large tables' indexes, which can be read whole as well."""
+    await connection.execute("SELECT pg_stat_clear_snapshot()")
+    return int(await connection.fetchval(ENTRIES_READ, LARGE))
+
+
+async def _grow(connection: Connection) -> None:
+    """Fill the log and the tables, and have what was read for it counted."""
+    await fill(connection, EVENTS)
+    await project(connection, 0, await connection.fetchval("SELECT max(position) FROM events"))
+    await connection.execute("SELECT pg_stat_force_next_flush()")
 
 
 async def _long_log(connection: Connection) -> int:
