@@ -33,14 +33,19 @@ WITH input AS (
 -- sizes: it plans once, perhaps while they are empty.
 found AS MATERIALIZED (
     SELECT input.*,
+           -- Hardly anybody has a second name.
            coalesce(
-               (SELECT i.conversation_id
-                  FROM unnest(string_to_array(input.identities, E'\x1f')) WITH ORDINALITY
-                    AS named (identity, place)
-                 CROSS JOIN LATERAL (SELECT conversation_id FROM identities
-                                      WHERE phone_number_id = input.phone_number_id
-                                        AND identity = named.identity LIMIT 1) AS i
-                 ORDER BY named.place LIMIT 1),
+               (SELECT i.conversation_id FROM identities i
+                 WHERE i.phone_number_id = input.phone_number_id
+                   AND i.identity = split_part(input.identities, E'\x1f', 1) LIMIT 1),
+               CASE WHEN strpos(input.identities, E'\x1f') > 0 THEN
+                   (SELECT i.conversation_id
+                      FROM unnest(string_to_array(input.identities, E'\x1f')) WITH ORDINALITY
+                        AS named (identity, place)
+                     CROSS JOIN LATERAL (SELECT conversation_id FROM identities
+                                          WHERE phone_number_id = input.phone_number_id
+                                            AND identity = named.identity LIMIT 1) AS i
+                     ORDER BY named.place LIMIT 1) END,
                input.conversation_id) AS stream,
            -- In the log before, or about a message of a customer who has been forgotten since.
            (SELECT true FROM events e WHERE e.id = input.id LIMIT 1) IS NOT NULL
@@ -56,46 +61,43 @@ found AS MATERIALIZED (
 ),
 -- A forgotten customer's stream has ended, but for decisions about its lessons. Whoever writes anew
 -- begins another one, named by the message that it begins with: nothing ties it to the first.
-placed AS (
-    SELECT f.unit, f.id, f.type, f.data, f.actor, f.causation_id, f.correlation_id, f.after_version,
-           f.minding, f.schema_version, f.place,
-           CASE WHEN e.id IS NOT NULL AND identities IS NOT NULL AND NOT known
-                THEN first_value(f.id) OVER (PARTITION BY stream, known ORDER BY f.place)
+placed AS MATERIALIZED (
+    SELECT f.unit, f.id, f.type, f.data, f.actor, f.causation_id, f.correlation_id,
+           f.schema_version, f.place,
+           CASE WHEN ended AND identities IS NOT NULL AND NOT known
+                THEN (SELECT first.id FROM found AS first
+                       WHERE first.stream = f.stream AND first.identities IS NOT NULL
+                         AND NOT first.known
+                       ORDER BY first.place LIMIT 1)
                 ELSE stream END AS conversation_id,
-           known OR (e.id IS NOT NULL AND identities IS NULL
-                     AND f.type NOT IN ('BookingConfirmed', 'BookingCancelled')) AS known
+           known OR coalesce(ended, false) AND identities IS NULL
+                    AND f.type NOT IN ('BookingConfirmed', 'BookingCancelled') AS known,
+           after_version IS NOT NULL
+           AND (SELECT true FROM events e
+                 WHERE e.conversation_id = f.stream AND e.version > f.after_version
+                   AND (f.minding IS NULL OR e.type = ANY (string_to_array(f.minding, ' ')))
+                 LIMIT 1) IS NOT NULL AS overtaken
       FROM found f
-      LEFT JOIN LATERAL (SELECT id FROM events
+      LEFT JOIN LATERAL (SELECT true AS ended FROM events
                           WHERE conversation_id = f.stream AND type = 'CustomerForgotten'
                           LIMIT 1) AS e ON true
-),
-refused AS (
-    SELECT DISTINCT unit
-      FROM placed p
-     WHERE NOT known AND after_version IS NOT NULL
-       AND (SELECT true FROM events e
-             WHERE e.conversation_id = p.conversation_id AND e.version > p.after_version
-               AND (minding IS NULL OR e.type = ANY (string_to_array(minding, ' ')))
-             LIMIT 1) IS NOT NULL
-),
-fresh AS (
-    SELECT *, row_number() OVER (PARTITION BY conversation_id ORDER BY place) AS step
-      FROM placed
-     WHERE NOT known AND unit NOT IN (SELECT unit FROM refused)
 ),
 inserted AS (
     INSERT INTO events (id, conversation_id, version, type, schema_version, data, actor,
                         causation_id, correlation_id)
     SELECT id, conversation_id,
-           step + coalesce((SELECT max(e.version) FROM events e
-                             WHERE e.conversation_id = fresh.conversation_id), 0),
+           row_number() OVER (PARTITION BY conversation_id ORDER BY place)
+           + coalesce((SELECT max(e.version) FROM events e
+                        WHERE e.conversation_id = p.conversation_id), 0),
            type, schema_version, data::jsonb, actor, causation_id, correlation_id
-      FROM fresh
+      FROM placed p
+     WHERE NOT known AND NOT overtaken
      ORDER BY place
     RETURNING id, position, version
 )
+-- The events of a unit expect the same of one stream: what has overtaken one has overtaken all.
 SELECT p.id, p.conversation_id, i.position, i.version,
-       p.unit IN (SELECT unit FROM refused) AS refused
+       overtaken AND unit IN (SELECT unit FROM placed WHERE NOT known) AS refused
   FROM placed p
   LEFT JOIN inserted i ON i.id = p.id
  ORDER BY p.place
@@ -115,13 +117,6 @@ COLUMNS = (
     "correlation_id",
 )
 """What a backup keeps of an event, in its order."""
-
-PROJECT = """
-CREATE OR REPLACE FUNCTION pg_temp.{name}(bigint, bigint) RETURNS void LANGUAGE plpgsql AS $project$
-BEGIN
-    {statement};
-END $project$;
-"""
 
 # The lock comes before the snapshot of the statement that reads what others appended.
 FUNCTION = """
@@ -145,26 +140,24 @@ END $append$;
 """
 
 
-def _functions() -> tuple[str, str]:
-    """The append's name, and the statements that make it and what it calls."""
-    content = repr((PARAMETERS, APPEND, PROJECT, FUNCTION, STATEMENTS))
-    version = hashlib.sha256(content.encode()).hexdigest()[:12]
-    made, calls = [], []
-    for table, statement in STATEMENTS.items():
-        name = f"frostdesk_{table}_{version}"
-        made.append(PROJECT.format(name=name, statement=statement))
-        types = ", ".join(f"'{event}'" for event in sorted(READS[table]))
-        calls.append(f"IF $3 && ARRAY[{types}] THEN PERFORM pg_temp.{name}(head, reached); END IF;")
-    name = f"frostdesk_append_{version}"
-    made.append(
-        FUNCTION.format(
-            name=name, parameters=PARAMETERS, append=APPEND, projections=" ".join(calls)
-        )
+def _function() -> tuple[str, str]:
+    """The name of the function that appends, and the statement that makes it."""
+    projections = " ".join(_projection(table) for table in STATEMENTS)
+    content = repr((PARAMETERS, APPEND, FUNCTION, projections))
+    name = f"frostdesk_append_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    return name, FUNCTION.format(
+        name=name, parameters=PARAMETERS, append=APPEND, projections=projections
     )
-    return name, "".join(made)
 
 
-NAME, FUNCTIONS = _functions()
+def _projection(table: str) -> str:
+    """The table's statement, for when an event is appended that concerns it."""
+    types = ", ".join(f"'{event}'" for event in sorted(READS[table]))
+    statement = STATEMENTS[table].replace("$1", "head").replace("$2", "reached")
+    return f"IF $3 && ARRAY[{types}] THEN {statement}; END IF;"
+
+
+NAME, MAKE = _function()
 
 CALL = f"SELECT * FROM pg_temp.{NAME}({', '.join(f'${n}' for n in range(1, 15))})"
 
@@ -180,7 +173,7 @@ async def write_events(
         return await connection.fetch(CALL, *columns)
     except (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
         async with connection.transaction():
-            await connection.execute(FUNCTIONS)
+            await connection.execute(MAKE)
             return await connection.fetch(CALL, *columns)
 
 

@@ -263,6 +263,19 @@ async def test_a_passed_version_is_refused(store: EventStore, pool: Pool) -> Non
     assert len(await log_of(pool)) == 2
 
 
+async def test_a_passed_version_is_refused_whatever_part_is_known(
+    store: EventStore, pool: Pool
+) -> None:
+    """An append is refused as a whole though one of its events is in the log already."""
+    conversation_id = await begun(store)
+    known, fresh = generated(), generated()
+    await store.append([known], conversation_id=conversation_id)
+    for events in ([known, fresh], [fresh, known]):
+        with pytest.raises(VersionConflictError):
+            await store.append(events, conversation_id=conversation_id, expected=Expected(1))
+    assert len(await log_of(pool)) == 2
+
+
 async def test_repeating_an_append_that_succeeded_is_no_conflict(store: EventStore) -> None:
     """What was appended under an expectation can be appended again, though the stream went on."""
     conversation_id = await begun(store)
