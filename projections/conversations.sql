@@ -12,7 +12,7 @@ WITH new AS (
 -- Most events say of the customer what others have said: they count as one, so that little is left
 -- to put in order.
 said AS (
-    SELECT conversation_id, sender, reason, min(position) AS first, max(position) AS last,
+    SELECT conversation_id, sender, reason, max(position) AS last,
            min(recorded_at) AS created_at,
            max(recorded_at) FILTER (WHERE type IN ('MessageReceived', 'MessageEdited',
                                                    'MessageDeleted', 'ReplyGenerated',
@@ -30,11 +30,11 @@ said AS (
               FROM new) AS event
      GROUP BY conversation_id, sender, reason
 ),
--- A later word about the customer replaces an earlier one; silence replaces nothing.
+-- A later word about the customer replaces an earlier one; silence replaces nothing. The number that
+-- they write to is one, so the least of them will do, which asks for no order.
 folded AS (
     SELECT conversation_id AS id, min(created_at) AS created_at,
-           (array_agg(sender ->> 'phone_number_id' ORDER BY first)
-               FILTER (WHERE sender ->> 'phone_number_id' IS NOT NULL))[1] AS phone_number_id,
+           min(sender ->> 'phone_number_id') AS phone_number_id,
            (array_agg(sender ->> 'wa_id' ORDER BY last DESC)
                FILTER (WHERE sender ->> 'wa_id' IS NOT NULL))[1] AS wa_id,
            (array_agg(sender ->> 'user_id' ORDER BY last DESC)
@@ -56,7 +56,7 @@ folded AS (
 ),
 rows AS (
     SELECT id, least(c.created_at, f.created_at) AS created_at,
-           coalesce(c.phone_number_id, f.phone_number_id) AS phone_number_id,
+           least(c.phone_number_id, f.phone_number_id) AS phone_number_id,
            coalesce(f.wa_id, c.wa_id) AS wa_id, coalesce(f.user_id, c.user_id) AS user_id,
            coalesce(f.name, c.name) AS name, coalesce(f.username, c.username) AS username,
            greatest(f.last_message_at, c.last_message_at) AS last_message_at,
@@ -75,9 +75,9 @@ INSERT INTO conversations AS row (id, created_at, phone_number_id, wa_id, user_i
                                   paused, stopped, handed_over)
 SELECT * FROM rows
     ON CONFLICT (id) DO UPDATE
-   SET (created_at, wa_id, user_id, name, username, last_message_at, customer_at, customer_version,
-        paused, stopped, handed_over)
-     = (excluded.created_at, excluded.wa_id, excluded.user_id, excluded.name, excluded.username,
-        excluded.last_message_at, excluded.customer_at, excluded.customer_version,
-        excluded.paused, excluded.stopped, excluded.handed_over)
+   SET (created_at, phone_number_id, wa_id, user_id, name, username, last_message_at, customer_at,
+        customer_version, paused, stopped, handed_over)
+     = (excluded.created_at, excluded.phone_number_id, excluded.wa_id, excluded.user_id,
+        excluded.name, excluded.username, excluded.last_message_at, excluded.customer_at,
+        excluded.customer_version, excluded.paused, excluded.stopped, excluded.handed_over)
  WHERE row.* IS DISTINCT FROM excluded.*
