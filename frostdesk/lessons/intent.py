@@ -20,8 +20,11 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
     beside a date is kept in `date`, so that a wrong one can be refused. Refusals, cancellations,
     opening hours, price lists and offers to choose from are no lesson.
     """
+    plain = _plain(text)
+    if phrases.DIGIT_OR_NOON.search(plain) is None:
+        return None  # as most replies: it names no time
     found = Mentions()
-    for sentence in _sentences(text):
+    for sentence in _sentences(plain):
         named = read_sentence(sentence, today=today)
         if _refuses_the_rest(sentence, named):
             return None
@@ -30,12 +33,15 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
     return _settle(found, today)
 
 
-def _sentences(text: str) -> Iterator[str]:
+def _plain(text: str) -> str:
     plain = text[:LONGEST_READ].replace("½", ".5")
     for mark in "*_`()[]":  # WhatsApp's and Markdown's emphasis, and brackets
         plain = plain.replace(mark, " ")
-    folded = phrases.A_DOT_M.sub(r"\1m", fold(plain)[: 2 * LONGEST_READ])
-    for sentence in phrases.SENTENCE_END.split(folded):
+    return phrases.A_DOT_M.sub(r"\1m", fold(plain)[: 2 * LONGEST_READ])
+
+
+def _sentences(plain: str) -> Iterator[str]:
+    for sentence in phrases.SENTENCE_END.split(plain):
         yield " ".join(sentence.split())
 
 

@@ -137,6 +137,9 @@ CLOCK_TIME = re.compile(rf"(?<![\w.,:/-]){_time('')}")
 
 NOON = re.compile(r"\b(?:noon|midday|(?<!apres[- ])midi|mezzogiorno|mediodia|meio[- ]dia)\b")
 
+DIGIT_OR_NOON = re.compile(r"[0-9]|noon|midday|midi|mezzogiorno|mediodia|meio")
+"""What no time of day is named without."""
+
 RANGE = re.compile(
     r"(?:(?<!\w)(?P<from>from|von|de|dalle|desde|van|das|entre|zwischen)\s+(?:las?\s+)?)?"
     rf"(?<![\w.,:/]){_time('1')}\s?"
