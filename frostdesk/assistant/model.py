@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from frostdesk.assistant.completion import Completion, read_completion
 from frostdesk.errors import FrostDeskError, GiveUpError, TryAgainError
 from frostdesk.retry import retry_after
@@ -89,7 +91,9 @@ class Model:
         """The answer as it came. The typed `create` would cost several times the CPU."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client.post("/chat/completions", cast_to=bytes, body=body)
+                return await self._client.post(
+                    "/chat/completions", cast_to=bytes, content=msgspec.json.encode(body)
+                )
         except TimeoutError:
             raise TryAgainError(
                 f"The model's server at {self._server} has not answered in {self._timeout:g} s."
