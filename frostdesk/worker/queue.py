@@ -26,6 +26,18 @@ looked at by another worker, finds its conversation claimed, and is left alone."
 
 BELL_SECONDS = 1
 
+TAKE = f"""
+local taken = {{}}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
+    redis.call('ZADD', KEYS[1], ARGV[3], id)
+    if redis.call('SET', ARGV[4] .. id, '1', 'EX', {LEASE_SECONDS}, 'NX') then
+        taken[#taken + 1] = id
+    end
+end
+return taken
+"""
+"""Claims jobs that are due. A job's score is when that is: what is being done is out of sight."""
+
 
 async def generate_reply(
     ctx: dict[str, Any], conversation_id: str, message_id: str, message_text: str
@@ -73,6 +85,7 @@ class QueueWorker(Worker):
             job_serializer=encode_job,
             job_deserializer=decode_job,
         )
+        self._take = redis.register_script(TAKE)
         self._finishing = Together(self._finish)
         self._ended = asyncio.Event()
 
@@ -92,33 +105,20 @@ class QueueWorker(Worker):
                 await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
     async def _take_due(self) -> int:
+        """Claim what is due in one trip, and run what this worker is not at already."""
         before = len(self.tasks)
-        room = max(0, self.max_jobs - before)
-        job_ids = await self.pool.zrangebyscore(QUEUE, "-inf", _now_ms(), start=0, num=room)
-        await self.start_jobs(job_ids)
-        return len(self.tasks) - before
-
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim these jobs in one trip and run those that no other worker has or has done.
-
-        A job's score is when it is due: what is being done is out of sight for LEASE_SECONDS.
-        """
-        wanted = [job_id for i in job_ids if (job_id := i.decode()) not in self.tasks]
-        if not wanted:
-            return
-        again_ms = _now_ms() + LEASE_SECONDS * 1000
-        async with self.pool.pipeline(transaction=False) as pipe:
-            for job_id in wanted:
-                pipe.set(in_progress_key_prefix + job_id, b"1", ex=LEASE_SECONDS, nx=True)
-                pipe.zadd(QUEUE, {job_id: again_ms}, xx=True, ch=True)
-            answers = await pipe.execute()
-        for job_id, claimed, queued in zip(wanted, answers[::2], answers[1::2], strict=True):
-            if claimed and not queued:
-                await self.pool.delete(in_progress_key_prefix + job_id)
-            elif claimed:
-                task = self.loop.create_task(self.run_job(job_id, again_ms))
+        now_ms = _now_ms()
+        due_again_ms = now_ms + LEASE_SECONDS * 1000
+        taken = await self._take(
+            keys=[QUEUE],
+            args=[now_ms, max(0, self.max_jobs - before), due_again_ms, in_progress_key_prefix],
+        )
+        for job_id in (taken_id.decode() for taken_id in taken):
+            if job_id not in self.tasks:
+                task = self.loop.create_task(self.run_job(job_id, due_again_ms))
                 task.add_done_callback(lambda _: self._ended.set())
                 self.tasks[job_id] = task
+        return len(self.tasks) - before
 
     async def finish_job(  # noqa: PLR0913, PLR0917  # arq's own
         self,
