@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from frostdesk.store.database import Pool
+from frostdesk.store.functions import call, function
 from frostdesk.store.reading import position_before
 from frostdesk.store.together import Together
 
@@ -30,7 +31,16 @@ CASE WHEN type = 'ReplyGenerated'
 
 # Newest first, the conversation's calls are added up until the limit is reached: when that answer
 # leaves the window, there is room for another one.
-USED = f"""
+USED = function(
+    "calls_used",
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}(uuid[], int, bigint)
+    RETURNS TABLE (id uuid, filled_at timestamptz, head bigint, calls bigint)
+    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $used$
+#variable_conflict use_column
+BEGIN
+RETURN QUERY
 SELECT asked.id, filled.recorded_at AS filled_at, head, calls
   FROM (SELECT (SELECT coalesce(max(position), 0) FROM events) AS head,
                (SELECT coalesce(sum({CALLS}), 0) FROM events
@@ -44,8 +54,11 @@ SELECT asked.id, filled.recorded_at AS filled_at, head, calls
                        WHERE conversation_id = asked.id
                          AND type IN ('ReplyGenerated', 'ReplyFailed') AND made > 0
                        ORDER BY version DESC LIMIT $2) AS newest) AS added
-       WHERE total >= $2 ORDER BY version DESC LIMIT 1) AS filled ON true
-"""
+       WHERE total >= $2 ORDER BY version DESC LIMIT 1) AS filled ON true;
+END $used$;
+""",
+    arguments=3,
+)
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -97,9 +110,10 @@ class Limits:
     ) -> dict[tuple[UUID, datetime], Allowance]:
         latest = max(now for _, now in asked)
         before = await self._tally_of(midnight_before(latest, self.timezone))
-        rows = await self._pool.fetch(
-            USED, [of for of, _ in asked], self._calls_per_minute, before.position
-        )
+        async with self._pool.acquire() as connection:
+            rows = await call(
+                connection, USED, [of for of, _ in asked], self._calls_per_minute, before.position
+            )
         after = _Tally(before.midnight, rows[0]["head"], before.calls + rows[0]["calls"])
         self._tally = max(self._tally or after, after, key=lambda t: (t.midnight, t.position))
         spent = after.calls >= self.calls_per_day

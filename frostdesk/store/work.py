@@ -16,6 +16,7 @@ import msgspec
 
 from frostdesk.events import Lesson
 from frostdesk.store.database import Pool
+from frostdesk.store.functions import call, function
 from frostdesk.store.together import Together
 
 CLAIM_SECONDS = 20
@@ -88,7 +89,9 @@ UPDATE claims SET holder = '{NOBODY}', until = $3, attempts = 0
 ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR conversation_id = $2)"
 
 LOAD = """
-SELECT c.id, json_build_object(
+SELECT asked.id, w.work
+  FROM unnest($1::uuid[]) AS asked (id)
+ CROSS JOIN LATERAL (SELECT json_build_object(
     'conversation_id', c.id, 'phone_number_id', c.phone_number_id, 'wa_id', c.wa_id,
     'user_id', c.user_id, 'customer_at', c.customer_at, 'customer_version', c.customer_version,
     'paused', c.paused, 'stopped', c.stopped,
@@ -140,8 +143,34 @@ SELECT c.id, json_build_object(
                      && tstzrange(now(), NULL) AND int4range(instructor_id, instructor_id, '[]')
                      && int4range(1, 1, '[]'))) AS work
   FROM conversations c
- WHERE c.id = ANY ($1::uuid[])
+ WHERE c.id = asked.id LIMIT 1) AS w
 """
+
+# Planned once, perhaps while the tables are empty, so whole tables are not for it to consider. What
+# is loaded is read after the claim was had, and so after all that its last holder did.
+TAKE = function(
+    "take",
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, boolean, timestamptz)
+    RETURNS TABLE (id uuid, attempts int, at timestamptz, work json)
+    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $take$
+#variable_conflict use_column
+DECLARE
+    claimed json;
+BEGIN
+    -- Claims do not outlive a crash in any case, so they need not wait for what reading writes.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    WITH claim AS ({CLAIM}) SELECT json_agg(claim) INTO claimed FROM claim;
+    RETURN QUERY
+    SELECT claim.conversation_id, claim.attempts, claim.at, loaded.work
+      FROM json_to_recordset(claimed)
+        AS claim (conversation_id uuid, attempts int, at timestamptz)
+      LEFT JOIN ({LOAD}) AS loaded ON loaded.id = claim.conversation_id;
+END $take$;
+""",
+    arguments=4,
+)
 
 UNFINISHED = """
 SELECT conversation_id, max(id::text)::uuid AS message_id
@@ -158,16 +187,6 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
  GROUP BY conversation_id
  LIMIT $1
 """
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A conversation taken at a time, by the database's clock.
-
-    It is the second attempt or later if the holders before have vanished without releasing.
-    """
-
-    attempts: int
-    at: datetime
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
@@ -238,6 +257,17 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(m for m in self.unfinished if m.status == "waiting")
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """A conversation taken at a time, by the database's clock, and what there was to do in it.
+
+    It is the second attempt or later if the holders before have vanished without releasing.
+    """
+
+    attempts: int
+    at: datetime
+    work: Work | None
+
+
 class Claims:
     """The conversations that `holder` works on. What is asked for at once goes out together.
 
@@ -281,8 +311,13 @@ class Claims:
         return await self._releasing((conversation_id, tuple(leaving))) is not None
 
     async def _claim(self, ids: Sequence[UUID], *, urgent: bool = False) -> dict[UUID, Claim]:
-        rows = await self._pool.fetch(CLAIM, ids, self.holder, urgent, self._run_out_by())
-        return {row["conversation_id"]: Claim(row["attempts"], row["at"]) for row in rows}
+        arguments = (ids, self.holder, urgent, self._run_out_by())
+        async with self._pool.acquire() as connection:
+            rows = await call(connection, TAKE, *arguments)
+        return {
+            row["id"]: Claim(row["attempts"], row["at"], row["work"] and _read(row["work"]))
+            for row in rows
+        }
 
     async def _release(
         self, asked: Sequence[tuple[UUID, tuple[UUID, ...]]]
@@ -316,7 +351,10 @@ async def abandon(pool: Pool, *, holder: UUID, conversation_id: UUID | None = No
 async def load(pool: Pool, conversation_ids: Sequence[UUID]) -> dict[UUID, Work]:
     """Those of these conversations that there are, as they stand."""
     rows = await pool.fetch(LOAD, conversation_ids)
-    return {row["id"]: msgspec.json.decode(row["work"], type=Work) for row in rows}
+    return {row["id"]: _read(row["work"]) for row in rows}
+
+
+_read = msgspec.json.Decoder(Work).decode
 
 
 async def find_unfinished(pool: Pool, *, limit: int, settle_after: float) -> dict[UUID, UUID]:

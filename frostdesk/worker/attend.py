@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Unfinished, Work, abandon
+from frostdesk.store.work import Claim, Unfinished, Work, abandon
 from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context
@@ -59,8 +59,9 @@ async def attend(
             if mine.attempts > ATTEMPTS:
                 reason = f"{ATTEMPTS} workers ended while they worked on it"
                 await _set_aside(context, conversation_id, reason)
+                mine = msgspec.structs.replace(mine, work=None)  # it is not so any longer
             certain = unsent if mine.attempts == 1 else ()
-            await _work_through(context, token, since=mine.at, unsent=frozenset(certain))
+            await _work_through(context, token, mine, unsent=frozenset(certain))
     except BaseException:
         await _abandon(context, token, conversation_id)
         raise
@@ -70,13 +71,15 @@ async def attend(
 
 
 async def _work_through(
-    context: Context, token: object, *, since: datetime, unsent: frozenset[UUID]
+    context: Context, token: object, claim: Claim, *, unsent: frozenset[UUID]
 ) -> None:
     """One step after the other, each from the state that the last one left."""
     conversation_id = context.held[token]
+    found = claim.work
     dropped = 0
-    while work := await context.claims.load(conversation_id):
-        certain = unsent | made_since(work, since)
+    while work := found or await context.claims.load(conversation_id):
+        found = None
+        certain = unsent | made_since(work, claim.at)
         step = next_step(work, unsent=certain)
         if isinstance(step, Answer) and (bite := await limiting.bite(context, work)):
             if bite == "deferred":
