@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,10 @@ DATA_DIR = Path(".frostdesk")
 DEV_FILE = DATA_DIR / "dev.json"
 """What a running `frostdesk dev` has set up, so that other commands find it."""
 
+GARBAGE_OBJECTS = 10_000
+"""So many new objects have Python look for cycles. Its own 700 are there in a moment, and requests
+and replies leave no cycles."""
+
 
 def environment() -> dict[str, str]:
     """The environment, with that of a running `frostdesk dev` where it names no database."""
@@ -44,6 +49,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine to its end."""
     import uvloop
 
+    gc.set_threshold(GARBAGE_OBJECTS)
     return uvloop.run(main)
 
 
