@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from uuid import uuid4
 
+from frostdesk.limits import Limits
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.work import Claims
 from projections import STATEMENTS, TABLES, project
 from projections.shadow import Connection
 from tests.benchmarks.log import fill
-from tests.factories import generated, received, sender, sent
+from tests.factories import ZURICH, generated, received, sender, sent
 
 EVENTS = 30_000
 """Enough that the planner would read a whole table only by mistake."""
@@ -75,13 +79,19 @@ async def test_plans_made_before_anything_was_answered_read_few_entries(
 
 
 async def _converse(pool: Pool, store: EventStore, phone: str) -> None:
-    """A customer writes, and is answered."""
+    """A customer writes, and is answered as a worker does it."""
+    claims = Claims(pool, holder=uuid4())
+    limits = Limits(pool, calls_per_minute=10, calls_per_day=1000, timezone=ZURICH)
     message = received(by=sender(phone))
     (placed,) = await store.append([message])
+    assert await claims.claim(placed.conversation_id)
+    await limits.allowance(placed.conversation_id, now=datetime.now(UTC))
     reply = generated(answers=(message.id,))
     await store.append([reply], conversation_id=placed.conversation_id)
-    await pool.execute("SELECT pg_stat_force_next_flush()")
     await store.append([sent(reply)], conversation_id=placed.conversation_id)
+    assert await claims.release(placed.conversation_id)
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    await pool.execute("SELECT 1")  # by the end of which it has been done
 
 
 async def _whole_readings(connection: Connection) -> int:
