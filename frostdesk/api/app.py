@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,9 +38,6 @@ BACKLOG = 1024
 """Connections that the kernel keeps until they are accepted."""
 
 GRACE_SECONDS = 20.0
-
-GARBAGE_OBJECTS = 10_000
-"""So many more than before have Python look for cycles. Its 700 are there in a moment."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,20 +93,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     sweeping = asyncio.create_task(app[CONNECTIONS].sweep(runner.server), name="let go")
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-        _settle()
         log.info("api started", host=settings.host, port=settings.port)
         await stop.wait()
     finally:
         sweeping.cancel()
         await runner.cleanup()
         log.info("api stopped")
-
-
-def _settle() -> None:
-    """Have Python's search for cycles pass over what has been made by now, and come less often.
-
-    What is there stays to the end, and requests leave no cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
