@@ -1,19 +1,17 @@
 """The one place that writes events, and with them, in the same transaction, every projection.
 
 An append is one trip: a function of the session's own takes the lock, appends and projects. It is
-made from the statements here and in `projections` when a session first needs it, in the session's
-temporary schema, and named by its content: nothing has to be installed, PostgreSQL keeps the plans
-from one append to the next, a pooler may hand the session on, and two releases can share it.
+made from the statements here and in `projections`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import asyncpg
 
 from frostdesk.store.database import Connection
+from frostdesk.store.functions import call, function
 from projections import READS, STATEMENTS
 
 PARAMETERS = (
@@ -118,9 +116,19 @@ COLUMNS = (
 )
 """What a backup keeps of an event, in its order."""
 
+
+def _projection(table: str) -> str:
+    """The table's statement, for when an event is appended that concerns it."""
+    types = ", ".join(f"'{event}'" for event in sorted(READS[table]))
+    statement = STATEMENTS[table].replace("$1", "head").replace("$2", "reached")
+    return f"IF $3 && ARRAY[{types}] THEN {statement}; END IF;"
+
+
 # The lock comes before the snapshot of the statement that reads what others appended.
-FUNCTION = """
-CREATE OR REPLACE FUNCTION pg_temp.{name}({parameters})
+WRITE = function(
+    "append",
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}({PARAMETERS})
     RETURNS TABLE (id uuid, conversation_id uuid, "position" bigint, version int, refused boolean)
     LANGUAGE plpgsql SET lock_timeout = '15s' SET jit = off
     SET plan_cache_mode = force_generic_plan AS $append$
@@ -131,35 +139,15 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(4607452716);
     SELECT coalesce(max(position), 0) INTO head FROM events;
-    RETURN QUERY {append};
+    RETURN QUERY {APPEND};
     SELECT coalesce(max(position), 0) INTO reached FROM events;
     IF reached > head THEN
-        {projections}
+        {" ".join(_projection(table) for table in STATEMENTS)}
     END IF;
 END $append$;
-"""
-
-
-def _function() -> tuple[str, str]:
-    """The name of the function that appends, and the statement that makes it."""
-    projections = " ".join(_projection(table) for table in STATEMENTS)
-    content = repr((PARAMETERS, APPEND, FUNCTION, projections))
-    name = f"frostdesk_append_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    return name, FUNCTION.format(
-        name=name, parameters=PARAMETERS, append=APPEND, projections=projections
-    )
-
-
-def _projection(table: str) -> str:
-    """The table's statement, for when an event is appended that concerns it."""
-    types = ", ".join(f"'{event}'" for event in sorted(READS[table]))
-    statement = STATEMENTS[table].replace("$1", "head").replace("$2", "reached")
-    return f"IF $3 && ARRAY[{types}] THEN {statement}; END IF;"
-
-
-NAME, MAKE = _function()
-
-CALL = f"SELECT * FROM pg_temp.{NAME}({', '.join(f'${n}' for n in range(1, 15))})"
+""",
+    arguments=14,
+)
 
 
 async def write_events(
@@ -169,12 +157,7 @@ async def write_events(
 
     Returns, in their order, the rows (id, conversation_id, position, version, refused).
     """
-    try:
-        return await connection.fetch(CALL, *columns)
-    except (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError):
-        async with connection.transaction():
-            await connection.execute(MAKE)
-            return await connection.fetch(CALL, *columns)
+    return await call(connection, WRITE, *columns)
 
 
 async def restore_events(connection: Connection, staged: str) -> None:
