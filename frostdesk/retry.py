@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-import stamina
 import structlog
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from frostdesk.errors import TryAgainError
 
@@ -34,34 +34,20 @@ async def with_retries(
     Raises:
         Exception: whatever `call` raised last; `attempts_made` tells how often it was called.
     """
-    try:  # nearly always all there is to it, and setting up repetitions costs more than the call
-        return await call()
-    except TryAgainError as error:
-        first = error
     made = 0
-
-    async def counted() -> T:
-        nonlocal made
+    while True:
         made += 1
-        if made == 1:
-            raise first
-        return await call()
-
-    def on(error: Exception) -> bool | float:
-        return isinstance(error, TryAgainError) and _wait(error, wait_max)
-
-    caller = stamina.AsyncRetryingCaller(
-        attempts=attempts,
-        timeout=None,
-        wait_initial=wait_initial,
-        wait_max=wait_max,
-        wait_jitter=wait_initial,
-    )
-    try:
-        return await caller(on, counted)
-    except Exception as error:
-        vars(error)["attempts"] = made
-        raise
+        try:
+            return await call()
+        except Exception as error:
+            vars(error)["attempts"] = made
+            if made == attempts or not isinstance(error, TryAgainError):
+                raise
+            pause = _pause(error, made, wait_initial=wait_initial, wait_max=wait_max)
+            # Its text is not logged: it may hold words of a customer's.
+            kind = type(error).__name__
+            _log.warning("trying again", error=kind, attempt=made, wait_seconds=round(pause, 3))
+        await asyncio.sleep(pause)
 
 
 def attempts_made(error: Exception) -> int:
@@ -93,19 +79,7 @@ def _seconds_until(http_date: str, now: datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
-def _wait(error: TryAgainError, wait_max: float) -> bool | float:
-    """The seconds asked for; True, where none were, leaves the wait to the usual doubling."""
-    return min(error.after, wait_max) if error.after else True
-
-
-def _log_retry(details: RetryDetails) -> None:
-    _log.warning(
-        "trying again",
-        error=type(details.caused_by).__name__,
-        attempt=details.retry_num,
-        wait_seconds=round(details.wait_for, 3),
-    )
-
-
-# In place of stamina's own hook, which would write the error's text and the call's arguments.
-set_on_retry_hooks([_log_retry])
+def _pause(error: TryAgainError, made: int, *, wait_initial: float, wait_max: float) -> float:
+    """The seconds until the next attempt: what the error asks for, or doubled, with jitter."""
+    jitter = random.uniform(0, wait_initial)  # noqa: S311  # no secret
+    return min(wait_max, error.after or wait_initial * 2 ** (made - 1) + jitter)

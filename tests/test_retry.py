@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from frostdesk.errors import GiveUpError, OutcomeUnknownError, TryAgainError
 from frostdesk.retry import attempts_made, retry_after, with_retries
+from tests.support.keeping import keeps_its_caller
 
 NOW = datetime(2027, 1, 15, 9, 0, tzinfo=UTC)
 SHORT = 0.001
@@ -139,6 +140,17 @@ async def test_a_cancelled_call_ends_at_once() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("last", [TryAgainError, GiveUpError])
+async def test_what_was_tried_in_vain_keeps_nobody(last: type[Exception]) -> None:
+    """An error that comes out after retries does not keep its caller's words in memory."""
+
+    def in_vain() -> Awaitable[str]:
+        call = failing(TryAgainError("busy"), TryAgainError("busy"), last("no"))
+        return with_retries(call, wait_initial=SHORT)
+
+    assert not await keeps_its_caller(in_vain)
 
 
 @pytest.mark.parametrize(
