@@ -138,17 +138,22 @@ class EventStore:
         done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Unit(events, conversation_id, expected, done))
         self._bell.set()
-        return await done
+        try:
+            return await done
+        finally:
+            del done  # an error of its own names this frame, and would be kept by it
 
     async def _run(self) -> None:
-        batch: list[_Unit] = []
+        enough = 0
         while True:
             await self._bell.wait()
-            await self._collect(enough=len(batch) // 2)
+            await self._collect(enough=enough)
             batch = self._next_batch()
+            enough = len(batch) // 2
             if not self._waiting:
                 self._bell.clear()
             await self._append_batch(batch)
+            batch.clear()  # nobody's events are kept until the next batch
 
     async def _collect(self, *, enough: int) -> None:
         """Let those come along who are arriving just now: wait while turns of the loop bring more.
@@ -196,16 +201,12 @@ class EventStore:
             if len(batch) == 1 or isinstance(error, LOST):
                 _fail(batch, error)
                 return
-            for unit in batch:
-                await self._append_batch([unit])
+        else:
+            _answer(batch, results)
             return
-        for unit, result in zip(batch, results, strict=True):
-            if unit.done.done():
-                continue
-            if isinstance(result, VersionConflictError):
-                unit.done.set_exception(result)
-            else:
-                unit.done.set_result(result)
+        # Here and not above, where this error would go along with theirs, and keep the batch.
+        for unit in batch:
+            await self._append_batch([unit])
 
     async def _write(self, batch: list[_Unit]) -> list[list[Appended] | VersionConflictError]:
         async with self._pool.acquire() as connection:
@@ -213,10 +214,22 @@ class EventStore:
         return _results(batch, rows)
 
 
-def _fail(batch: Sequence[_Unit], error: Exception) -> None:
+def _answer(batch: list[_Unit], results: list[list[Appended] | VersionConflictError]) -> None:
+    for unit, result in zip(batch, results, strict=True):
+        if unit.done.done():
+            continue
+        if isinstance(result, VersionConflictError):
+            unit.done.set_exception(result)
+        else:
+            unit.done.set_result(result)
+
+
+def _fail(batch: list[_Unit], error: Exception) -> None:
+    """Hand the error to whoever waits. It names frames that name the batch, which is emptied."""
     for unit in batch:
         if not unit.done.done():
             unit.done.set_exception(error)
+    batch.clear()
 
 
 def _columns(batch: Sequence[_Unit]) -> list[list[object]]:

@@ -87,7 +87,11 @@ class _Connector:
 
 
 async def _connect(*args: Any, **kwargs: Any) -> asyncpg.Connection[asyncpg.Record]:
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **kwargs)
+    try:
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **kwargs)
+    except LOST as error:
+        # asyncpg's frames name the error that names them: with them it would keep our callers.
+        raise error.with_traceback(None)  # noqa: B904  # it is the same
     return connection
 
 

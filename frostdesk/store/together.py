@@ -34,7 +34,10 @@ class Together(Generic[Question, Answer]):
         self._waiting.append((question, future))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="ask together")
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # an error of its own names this frame, and would be kept by it
 
     async def _run(self) -> None:
         while self._waiting:
@@ -45,6 +48,7 @@ class Together(Generic[Question, Answer]):
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)
+                del batch, future  # the error names this frame, and would be kept by it
                 continue
             for question, future in batch:
                 if not future.done():

@@ -28,6 +28,8 @@ from tests.factories import (
     received,
     sender,
 )
+from tests.support.keeping import keeps_its_caller
+from tests.support.ports import free_port
 from tests.support.secrets import PHONE_NUMBER_ID
 
 
@@ -238,6 +240,34 @@ async def test_two_overlapping_lessons_confirmed_in_one_batch(
         [asyncpg.ExclusionViolationError, list],
     )
     assert await pool.fetchval("SELECT count(*) FROM bookings WHERE status = 'confirmed'") == 1
+
+
+async def test_an_append_that_fails_keeps_nobody(store: EventStore) -> None:
+    """What those have in hand whose append fails does not stay in memory, however it fails."""
+    conversation_id = await begun(store)
+
+    async def refused() -> None:
+        await store.append([received("NUL \0")])
+
+    async def refused_beside_another() -> None:
+        beside = asyncio.create_task(store.append([received()]))
+        try:
+            await refused()
+        finally:
+            await beside
+
+    async def overtaken() -> None:
+        await store.append(
+            [generated()], conversation_id=conversation_id, expected=Expected(version=0)
+        )
+
+    async def lost() -> None:
+        away = create_pool(f"postgresql://nobody@127.0.0.1:{free_port()}/")
+        async with away, EventStore(away) as unable:
+            await unable.append([received()])
+
+    for failing in (refused, refused_beside_another, overtaken, lost):
+        assert not await keeps_its_caller(failing), failing.__name__
 
 
 # Expectations

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from frostdesk.store.together import Together
+from tests.support.keeping import keeps_its_caller
 
 
 class Oracle:
@@ -47,6 +48,14 @@ async def test_a_failure_reaches_everybody_who_asked_and_nobody_after() -> None:
     failed = await asyncio.gather(square(0), square(5), return_exceptions=True)
     assert [type(error) for error in failed] == [ZeroDivisionError, ZeroDivisionError]
     assert await square(5) == 25
+
+
+async def test_a_failure_keeps_nobody_who_asked() -> None:
+    """What those have in hand who asked in vain does not stay in memory."""
+    oracle = Oracle()
+    oracle.may_answer.set()
+    square = Together(oracle.ask)
+    assert not await keeps_its_caller(lambda: square(0))
 
 
 async def test_whoever_has_left_takes_no_answer() -> None:
