@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -14,11 +14,16 @@ _CHUNK = 65_536
 
 
 class Gate:
-    """Passes bytes on to a server, and back, as long as it is open."""
+    """Passes bytes on to a server, and back, as long as it is open.
+
+    `trips` counts how often a client has spoken first or after the server: round trips, of which
+    each may carry several questions.
+    """
 
     def __init__(self, target: str) -> None:
         """`target` is the URL of a PostgreSQL or a Redis, on a socket or on the network."""
         self.port = free_port()
+        self.trips = 0
         self._target = target
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
@@ -59,10 +64,21 @@ class Gate:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on in both directions; if the gate closes, cut both, however far it has come."""
         writers = [writer]
+        answered = True
+
+        def asks() -> None:
+            nonlocal answered
+            self.trips += answered
+            answered = False
+
+        def answers() -> None:
+            nonlocal answered
+            answered = True
+
         try:
             there, back = await self._connect()
             writers.append(back)
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(_pump(reader, back, asks), _pump(there, writer, answers))
         except (OSError, asyncio.CancelledError):
             for cut in writers:
                 cut.transport.abort()
@@ -78,10 +94,13 @@ class Gate:
         return await asyncio.open_connection(url.hostname, url.port or default)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on until one side hangs up, then hang up on the other."""
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Callable[[], None]
+) -> None:
+    """Pass on until one side hangs up, then hang up on the other. Tells of each piece before."""
     with suppress(OSError):
         while chunk := await reader.read(_CHUNK):
+            passing()
             writer.write(chunk)
             await writer.drain()
     writer.close()
