@@ -6,15 +6,18 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import click
 import msgspec
 import uvloop
 
-from tests.benchmarks.load import accept, answer, drain, idle, trips
+from tests.benchmarks.load import accept, answer, drain, growth, idle, trips
 from tests.benchmarks.load.figures import Figure
 
 PART_SECONDS = 240.0
+FILLED_A_SECOND = 10_000
+"""Events of the long log, at the least."""
 
 Part = Callable[[], Awaitable[list[Figure]]]
 PARTS: dict[str, Part] = {
@@ -27,24 +30,27 @@ PARTS: dict[str, Part] = {
 
 
 @click.command()
-@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)}.")
+@click.option("--only", metavar="PARTS", help=f"Some of {','.join(PARTS)},growth.")
+@click.option("--events", default=1_000_000, show_default=True, help="Length of the long log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a figure.")
-def main(*, only: str | None, as_json: bool) -> None:
+def main(*, only: str | None, events: int, as_json: bool) -> None:
     """Measure on servers that are thrown away. Takes some three minutes; Ctrl-C stops all of it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running
-    chosen = only.split(",") if only else list(PARTS)
-    if unknown := set(chosen) - {*PARTS}:
+    parts = PARTS | {"growth": partial(growth.measure, events)}
+    chosen = only.split(",") if only else list(parts)
+    if unknown := set(chosen) - {*parts}:
         raise click.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--only")
     try:
-        uvloop.run(_run(chosen, as_json=as_json))
+        seconds = PART_SECONDS + events / FILLED_A_SECOND
+        uvloop.run(_run({name: parts[name] for name in chosen}, seconds, as_json=as_json))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-async def _run(chosen: list[str], *, as_json: bool) -> None:
-    for name in chosen:
-        async with asyncio.timeout(PART_SECONDS):
-            figures = await PARTS[name]()
+async def _run(parts: dict[str, Part], seconds: float, *, as_json: bool) -> None:
+    for name, measure in parts.items():
+        async with asyncio.timeout(seconds):
+            figures = await measure()
         if not as_json:
             click.echo(name)
         for figure in figures:

@@ -52,13 +52,20 @@ class _Drained:
     """One drain: milliseconds of the processor a reply, replies a second, and what went wrong."""
 
     def __init__(
-        self, sends: list[dict[str, Any]], wrote: set[str], *, worker_s: float, postgres_s: float
+        self,
+        sends: list[dict[str, Any]],
+        wrote: set[str],
+        *,
+        worker_s: float,
+        postgres_s: float,
+        simulated_s: float,
     ) -> None:
         mine = [send for send in sends if send["message"]["to"] in wrote]
         at = sorted(datetime.fromisoformat(send["at"]).timestamp() for send in mine)
         answered = Counter(send["message"]["to"] for send in mine)
         self.worker_ms = worker_s / len(wrote) * 1000
         self.postgres_ms = postgres_s / len(wrote) * 1000
+        self.simulated_ms = simulated_s / len(wrote) * 1000
         self.rate = (len(at) - 1) / (at[-1] - at[0])
         self.lost = len(wrote) - len(answered)
         self.twice = sum(times > 1 for times in answered.values())
@@ -70,12 +77,13 @@ async def _drain(servers: Servers, desk: Desk, *, workers: int) -> _Drained:
         await post_all(desk.api_port, sent)
         at_work = held[:workers]
         used, postgres = Cpu(*at_work), servers.postgres_cpu()
+        simulated = Cpu.of(*(program.process.pid for program in desk.simulators))
         thaw(at_work)
         await desk.is_settled()
-        worker_s, postgres_s = used.seconds(), postgres.seconds()
+        worker_s, postgres_s, simulated_s = (cpu.seconds() for cpu in (used, postgres, simulated))
     sends = await desk.outside.sends()
     wrote = {letter.customer for letter in sent}
-    return _Drained(sends, wrote, worker_s=worker_s, postgres_s=postgres_s)
+    return _Drained(sends, wrote, worker_s=worker_s, postgres_s=postgres_s, simulated_s=simulated_s)
 
 
 def _figures(workers: int, drained: list[_Drained]) -> list[Figure]:
@@ -90,6 +98,11 @@ def _figures(workers: int, drained: list[_Drained]) -> list[Figure]:
         Figure(
             f"processor of PostgreSQL, a reply, {name}",
             percentile([d.postgres_ms for d in drained], 0.5),
+            "ms",
+        ),
+        Figure(
+            f"processor of model and WhatsApp, a reply, {name}",
+            percentile([d.simulated_ms for d in drained], 0.5),
             "ms",
         ),
     ]

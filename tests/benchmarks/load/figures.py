@@ -6,24 +6,29 @@ from collections.abc import Sequence
 
 import msgspec
 
-WIDTH = 62
+WIDTH = 56
 
 
 class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One number: what of, its unit, and the most that it ought to be, where there is such."""
+    """One number: what of, its unit, and the most that it ought to be, where there is such.
+
+    `beside` are numbers that it was made of.
+    """
 
     name: str
     value: float
     unit: str
     at_most: float | None = None
+    beside: dict[str, float] = {}
 
     def as_text(self) -> str:
         """A line of the table."""
-        line = f"  {self.name:{WIDTH}} {_number(self.value):>10} {self.unit}"
-        if self.at_most is None:
-            return line
-        verdict = "at most" if self.value <= self.at_most else "NOT at most"
-        return f"{line}  ({verdict} {self.at_most:g})"
+        line = f"  {self.name:{WIDTH}} {_number(self.value):>10} {self.unit:3}"
+        if self.at_most is not None:
+            verdict = "at most" if self.value <= self.at_most else "NOT at most"
+            line += f" ({verdict} {self.at_most:g})"
+        beside = ", ".join(f"{name} {_number(value)}" for name, value in self.beside.items())
+        return f"{line}  {beside}".rstrip()
 
 
 def times(name: str, seconds: Sequence[float], *shares: float) -> list[Figure]:

@@ -90,8 +90,10 @@ class Desk:
 
     async def start_outside(self) -> None:
         """Start the simulated model, and a WhatsApp that reports no delivery."""
-        self.programs.start("simulate-model", "--port", str(self._model_port))
-        self.programs.start("simulate-whatsapp", "--port", str(self._whatsapp_port))
+        self.simulators = [
+            self.programs.start(f"simulate-{name}", "--port", str(port))
+            for name, port in (("model", self._model_port), ("whatsapp", self._whatsapp_port))
+        ]
         await until(self._outside_answers, 30)
         await self.outside.whatsapp(statuses=False)
 
