@@ -16,7 +16,7 @@ from tests.benchmarks.load import accept, answer, drain, growth, idle, trips
 from tests.benchmarks.load.figures import Figure
 
 PART_SECONDS = 240.0
-FILLED_A_SECOND = 10_000
+FILLED_A_SECOND = 5_000
 """Events of the long log, at the least."""
 
 Part = Callable[[], Awaitable[list[Figure]]]

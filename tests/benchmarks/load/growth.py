@@ -4,16 +4,17 @@ Both logs are stories of many conversations (tests/benchmarks/log.py), in two da
 server, with all tables filled. Each operation is timed as its caller waits for it: the statements
 by way of the store's own functions, the rest over HTTP at a desk of its own. `first` is the first
 time that a conversation is touched, `warm` every further time, when PostgreSQL has it in memory.
-The large log's median is set against the small one's.
+The large log's median is set against the small one's. The server starts anew once both are filled.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -21,13 +22,21 @@ from uuid import UUID, uuid4
 import asyncpg
 import click
 
+from frostdesk.embedded.postgres import start_postgres
 from frostdesk.limits import Limits
 from frostdesk.store.append import EventStore, Expected
 from frostdesk.store.database import Pool, create_pool
 from frostdesk.store.work import Claims, find_unfinished
 from frostdesk.worker.answering import STALE
 from tests.benchmarks.load.figures import Figure, percentile
-from tests.benchmarks.load.rig import Desk, Servers, desk_on, prepare, running_servers
+from tests.benchmarks.load.rig import (
+    Desk,
+    Servers,
+    desk_on,
+    prepare,
+    running_servers,
+    throw_away_folder,
+)
 from tests.benchmarks.load.webhooks import letter_of, post
 from tests.benchmarks.log import EVENTS_A_VISIT, VISITS_A_CUSTOMER
 from tests.benchmarks.replay import LAST_TEN
@@ -43,6 +52,16 @@ READ, WRITTEN, ANSWERED = 40, 40, 18
 """Conversations, of each log, that are read, written to by the store, and answered by a worker."""
 
 AT_MOST = 1.5
+
+FILLING = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+}
+"""How PostgreSQL is set while the logs are filled, and no longer."""
 
 T = TypeVar("T")
 
@@ -132,11 +151,14 @@ class Log:
 
 async def measure(events: int) -> list[Figure]:
     """How much longer each operation takes when the log has so many events."""
-    with running_servers() as servers:
+    lengths = {"small": SMALL, "large": events}
+    with throw_away_folder() as folder:
+        await _fill(folder, lengths)
         async with AsyncExitStack() as ending:
+            servers = ending.enter_context(running_servers(folder))
             logs = [
-                await ending.enter_async_context(_log(servers, number, length))
-                for number, length in enumerate((SMALL, events))
+                await ending.enter_async_context(_log(servers, number, name, length))
+                for number, (name, length) in enumerate(lengths.items())
             ]
             for _ in range(PASSES):
                 await _pass(logs)
@@ -177,11 +199,10 @@ def _compare(name: str, small: list[float], large: list[float]) -> Figure:
 
 
 @asynccontextmanager
-async def _log(servers: Servers, number: int, events: int) -> AsyncIterator[Log]:
-    """A database that is filled, and a desk at work on it."""
-    url = await _filled(servers, f"log{number}", events)
+async def _log(servers: Servers, number: int, name: str, events: int) -> AsyncIterator[Log]:
+    """A database that has been filled, and a desk at work on it."""
     redis_url = servers.redis_url.replace("db=0", f"db={number}")
-    async with desk_on(servers, url, redis_url) as desk:
+    async with desk_on(servers, _database(servers.postgres_url, name), redis_url) as desk:
         await desk.start_outside()
         await desk.start_api()
         await desk.start_worker()
@@ -191,17 +212,21 @@ async def _log(servers: Servers, number: int, events: int) -> AsyncIterator[Log]
             yield Log(desk, pool, store, events)
 
 
-async def _filled(servers: Servers, name: str, events: int) -> str:
-    """The URL of a new database with so many events, and the tables that follow from them."""
-    server = await asyncpg.connect(servers.postgres_url)
-    await server.execute(f"CREATE DATABASE {name}")
-    await server.close()
-    url = urlsplit(servers.postgres_url)._replace(path=f"/{name}").geturl()
-    begun = time.monotonic()
-    filling = Filling(url)
-    number = await filling.load(events)
-    await prepare(url)
-    filling.run()
-    await filling.tidy()
-    click.echo(f"{number:,} events in {time.monotonic() - begun:.0f} s", err=True)
-    return url
+async def _fill(folder: Path, lengths: Mapping[str, int]) -> None:
+    """Make databases of these names, with so many events and the tables that follow from them."""
+    with start_postgres(folder / "postgres", settings=FILLING) as server:
+        for name, events in lengths.items():
+            connection = await asyncpg.connect(server.url)
+            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.close()
+            begun = time.monotonic()
+            filling = Filling(_database(server.url, name))
+            await prepare(filling.url)
+            number = await filling.load(events)
+            filling.run()
+            await filling.tidy()
+            click.echo(f"{number:,} events in {time.monotonic() - begun:.0f} s", err=True)
+
+
+def _database(server_url: str, name: str) -> str:
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()

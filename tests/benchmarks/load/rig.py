@@ -52,14 +52,20 @@ class Servers:
 
 
 @contextmanager
-def running_servers() -> Iterator[Servers]:
-    """Servers that are thrown away."""
+def running_servers(folder: Path) -> Iterator[Servers]:
+    """Servers whose data is in that folder."""
     with (
-        TemporaryDirectory(prefix="frostdesk-load-", ignore_cleanup_errors=True) as name,
-        start_postgres(Path(name) / "postgres") as postgres,
-        start_redis(Path(name) / "redis") as redis,
+        start_postgres(folder / "postgres") as postgres,
+        start_redis(folder / "redis") as redis,
     ):
-        yield Servers(Path(name), postgres_url=postgres.url, redis_url=redis.url)
+        yield Servers(folder, postgres_url=postgres.url, redis_url=redis.url)
+
+
+@contextmanager
+def throw_away_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, whatever PostgreSQL leaves in it."""
+    with TemporaryDirectory(prefix="frostdesk-load-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 class Desk:
@@ -150,7 +156,7 @@ class Desk:
 @asynccontextmanager
 async def running_desk() -> AsyncIterator[tuple[Servers, Desk]]:
     """An empty desk, whose API and workers have yet to be started."""
-    with running_servers() as servers:
+    with throw_away_folder() as folder, running_servers(folder) as servers:
         await prepare(servers.postgres_url)
         async with desk_on(servers, servers.postgres_url, servers.redis_url) as desk:
             await desk.start_outside()
