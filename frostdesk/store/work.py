@@ -59,32 +59,39 @@ UPDATE claims SET until = clock_timestamp() + interval '{CLAIM_SECONDS} s'
 """
 
 # Not released while there is something that can be done now: whoever rang in the meantime found
-# the claim taken and left it to its holder. Each LIMIT makes the planner look up by key: it takes
-# nearly every booking for unannounced, and would read the rows that are done but not vacuumed yet.
-# Only claims are written, which no crash keeps: nothing to wait for the disk for, although tidying
-# the pages that are read may be logged.
-RELEASE = """
-WITH mine AS (
-    SELECT conversation_id FROM claims
-     WHERE conversation_id = ANY ($1) AND holder = $2
-       AND set_config('synchronous_commit', 'off', true) = 'off'
-     ORDER BY conversation_id FOR UPDATE
-),
-released AS (
-    DELETE FROM claims c USING mine m
-     WHERE c.conversation_id = m.conversation_id
-       AND (SELECT true FROM messages
-             WHERE conversation_id = m.conversation_id AND status = 'waiting' LIMIT 1) IS NULL
-       AND (SELECT true FROM bookings
-             WHERE conversation_id = m.conversation_id
-               AND decision_id IS DISTINCT FROM announced_id LIMIT 1) IS NULL
-       AND (SELECT true FROM messages
-             WHERE conversation_id = m.conversation_id AND status = 'pending'
-               AND id <> ALL ($3::uuid[]) LIMIT 1) IS NULL
-    RETURNING c.conversation_id
+# the claim taken and left it to its holder. Each LIMIT makes the planner look up by key.
+RELEASE = function(
+    "release",
+    """
+CREATE OR REPLACE FUNCTION {name}(uuid[], uuid, uuid[]) RETURNS TABLE (kept uuid)
+    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $release$
+BEGIN
+    -- As when it was taken: reading may tidy pages, which is logged.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    RETURN QUERY
+    WITH mine AS (
+        SELECT conversation_id FROM claims WHERE conversation_id = ANY ($1) AND holder = $2
+         ORDER BY conversation_id FOR UPDATE
+    ),
+    released AS (
+        DELETE FROM claims c USING mine m
+         WHERE c.conversation_id = m.conversation_id
+           AND (SELECT true FROM messages
+                 WHERE conversation_id = m.conversation_id AND status = 'waiting' LIMIT 1) IS NULL
+           AND (SELECT true FROM bookings
+                 WHERE conversation_id = m.conversation_id
+                   AND decision_id IS DISTINCT FROM announced_id LIMIT 1) IS NULL
+           AND (SELECT true FROM messages
+                 WHERE conversation_id = m.conversation_id AND status = 'pending'
+                   AND id <> ALL ($3) LIMIT 1) IS NULL
+        RETURNING c.conversation_id
+    )
+    SELECT conversation_id FROM mine EXCEPT SELECT conversation_id FROM released;
+END $release$;
+""",
+    arguments=3,
 )
-SELECT conversation_id FROM mine EXCEPT SELECT conversation_id FROM released
-"""
 
 DEFER = f"""
 UPDATE claims SET holder = '{NOBODY}', until = $3, attempts = 0
@@ -332,7 +339,8 @@ class Claims:
     ) -> dict[tuple[UUID, tuple[UUID, ...]], bool]:
         ids = [conversation_id for conversation_id, _ in asked]
         leaving = [message_id for _, left in asked for message_id in left]
-        kept = {row[0] for row in await self._pool.fetch(RELEASE, ids, self.holder, leaving)}
+        async with self._pool.acquire() as connection:
+            kept = {row[0] for row in await call(connection, RELEASE, ids, self.holder, leaving)}
         return {question: True for question in asked if question[0] not in kept}
 
 
