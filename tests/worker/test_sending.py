@@ -315,10 +315,11 @@ async def test_what_was_sent_is_recorded_when_postgresql_is_back(
     """PostgreSQL goes while WhatsApp takes a reply: it is recorded afterwards, and sent once."""
     async with gate_to(environment["FROSTDESK_DATABASE_URL"]) as gate:
         settings = settings_of(environment | {"FROSTDESK_DATABASE_URL": gate.url})
-        await outside.whatsapp(latency=0.5, statuses=False)
+        await outside.whatsapp(latency=1.5, statuses=False)
         async with running_worker(settings) as worker:
             await outside.phone().write("Hello")
             await outside.has_events("ReplyGenerated")
+            await asyncio.sleep(0.5)  # the worker hears of it too, and the reply is on its way
             await gate.close()
             await outside.phone().hears()
             await asyncio.sleep(0.5)
