@@ -221,6 +221,23 @@ async def test_redis_is_not_as_it_should_be(
         await assert_finds(environ, **expected)
 
 
+async def test_a_login_of_redis_that_runs_no_scripts(
+    healthy: dict[str, str], own_redis: str
+) -> None:
+    """Jobs are rung for and taken by scripts, for which a narrow login may lack the right."""
+    with redis.Redis.from_url(own_redis) as client:
+        client.acl_setuser(
+            "narrow",
+            enabled=True,
+            passwords=["+a-secret"],
+            keys=["*"],
+            channels=["*"],
+            commands=["+@all", "-@scripting"],
+        )
+    narrow = own_redis.replace("://", "://narrow:a-secret@")
+    await assert_finds(healthy | {"FROSTDESK_REDIS_URL": narrow}, redis="scripts included")
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time is given to a worker that may just be starting."""

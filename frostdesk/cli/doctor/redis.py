@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any, cast
 
 from arq.connections import ArqRedis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from frostdesk.cli.doctor.verdict import Verdict
 from frostdesk.doorbell import WORKER_NAME, connect_redis
@@ -27,10 +27,14 @@ async def check_redis(settings: Settings) -> list[Verdict]:
     try:
         info = await cast("Awaitable[dict[str, Any]]", redis.info())
         await redis.set("frostdesk:doctor", b"1", px=1000)
+        await redis.register_script("return 1")()
         return [_server(info), await _worker(redis)]
     except AuthenticationError:
         advice = "Correct user and password in FROSTDESK_REDIS_URL."
         return [Verdict("redis", "failed", "the login is refused", advice)]
+    except NoPermissionError as error:
+        advice = "Let the login run every command on FrostDesk's keys, scripts included (+@all)."
+        return [Verdict("redis", "failed", f"the login may not do all: {error}", advice)]
     except ResponseError as error:
         advice = (
             "Is its memory full (`maxmemory`), or is it a replica? Until it takes bells again,"
