@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from frostdesk.store.database import Pool
-from frostdesk.store.functions import call, function
+from frostdesk.store.functions import PLANNED_ONCE, call, function
 from frostdesk.store.reading import position_before
 from frostdesk.store.together import Together
 
@@ -36,8 +36,7 @@ USED = function(
     f"""
 CREATE OR REPLACE FUNCTION {{name}}(uuid[], int, bigint)
     RETURNS TABLE (id uuid, filled_at timestamptz, head bigint, calls bigint)
-    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_seqscan = off SET enable_bitmapscan = off AS $used$
+    LANGUAGE plpgsql {PLANNED_ONCE} AS $used$
 #variable_conflict use_column
 BEGIN
 RETURN QUERY

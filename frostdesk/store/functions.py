@@ -14,6 +14,13 @@ import msgspec
 
 from frostdesk.store.database import Connection
 
+PLANNED_ONCE = """
+    SET plan_cache_mode = force_generic_plan SET jit = off SET max_parallel_workers_per_gather = 0
+    SET enable_seqscan = off SET enable_bitmapscan = off"""
+"""For functions that look up by key: they plan once, perhaps while the tables are empty, perhaps
+without a hint of how few rows follow a position, and would else read whole tables, or have other
+processes help, which takes milliseconds to arrange."""
+
 
 class Function(msgspec.Struct, frozen=True):
     """A function of a session's own: the statement that calls it, and those that make it."""

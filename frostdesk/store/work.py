@@ -16,7 +16,7 @@ import msgspec
 
 from frostdesk.events import Lesson
 from frostdesk.store.database import Pool
-from frostdesk.store.functions import call, function
+from frostdesk.store.functions import PLANNED_ONCE, call, function
 from frostdesk.store.together import Together
 
 CLAIM_SECONDS = 20
@@ -62,10 +62,9 @@ UPDATE claims SET until = clock_timestamp() + interval '{CLAIM_SECONDS} s'
 # the claim taken and left it to its holder. Each LIMIT makes the planner look up by key.
 RELEASE = function(
     "release",
-    """
-CREATE OR REPLACE FUNCTION {name}(uuid[], uuid, uuid[]) RETURNS TABLE (kept uuid)
-    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_seqscan = off SET enable_bitmapscan = off AS $release$
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, uuid[]) RETURNS TABLE (kept uuid)
+    LANGUAGE plpgsql {PLANNED_ONCE} AS $release$
 BEGIN
     -- As when it was taken: reading may tidy pages, which is logged.
     PERFORM set_config('synchronous_commit', 'off', true);
@@ -158,15 +157,13 @@ SELECT asked.id, w.work
  WHERE c.id = asked.id LIMIT 1) AS w
 """
 
-# Planned once, perhaps while the tables are empty, so whole tables are not for it to consider. What
-# is loaded is read after the claim was had, and so after all that its last holder did.
+# What is loaded is read after the claim was had, and so after all that its last holder did.
 TAKE = function(
     "take",
     f"""
 CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, boolean, timestamptz)
     RETURNS TABLE (id uuid, attempts int, at timestamptz, work json)
-    LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off
-    SET enable_seqscan = off SET enable_bitmapscan = off AS $take$
+    LANGUAGE plpgsql {PLANNED_ONCE} AS $take$
 #variable_conflict use_column
 DECLARE
     claimed json;
