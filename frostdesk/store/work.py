@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from frostdesk.events import Lesson
@@ -99,7 +100,19 @@ UPDATE claims SET holder = '{NOBODY}', until = $3, attempts = 0
 
 ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR conversation_id = $2)"
 
-LOAD = """
+# The instructor's confirmed lessons ahead, of every customer: once for all that is loaded at once.
+TAKEN = """
+CASE WHEN row_number() OVER () = 1 THEN (
+    SELECT coalesce(json_agg(json_build_object('date', date, 'time', "time",
+                                 'duration', duration, 'timezone', timezone,
+                                 'starts_at', starts_at, 'ends_at', ends_at)
+                             ORDER BY starts_at), '[]')
+      FROM bookings
+     WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at) && tstzrange(now(), NULL)
+           AND int4range(instructor_id, instructor_id, '[]') && int4range(1, 1, '[]')) END AS taken
+"""
+
+WORK = """
 SELECT asked.id, w.work
   FROM unnest($1::uuid[]) AS asked (id)
  CROSS JOIN LATERAL (SELECT json_build_object(
@@ -144,25 +157,19 @@ SELECT asked.id, w.work
                           WHERE conversation_id = c.id
                           ORDER BY (decision_id IS DISTINCT FROM announced_id) DESC,
                                    created_at DESC
-                          LIMIT 20) b),
-    'taken', (SELECT coalesce(json_agg(json_build_object('date', date, 'time', "time",
-                                    'duration', duration, 'timezone', timezone,
-                                    'starts_at', starts_at, 'ends_at', ends_at)
-                                ORDER BY starts_at), '[]')
-                FROM bookings
-               WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at)
-                     && tstzrange(now(), NULL) AND int4range(instructor_id, instructor_id, '[]')
-                     && int4range(1, 1, '[]'))) AS work
+                          LIMIT 20) b)) AS work
   FROM conversations c
  WHERE c.id = asked.id LIMIT 1) AS w
 """
+
+LOAD = f"SELECT id, work, {TAKEN} FROM ({WORK}) AS found"
 
 # What is loaded is read after the claim was had, and so after all that its last holder did.
 TAKE = function(
     "take",
     f"""
 CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, boolean, timestamptz)
-    RETURNS TABLE (id uuid, attempts int, at timestamptz, work json)
+    RETURNS TABLE (id uuid, attempts int, at timestamptz, work json, taken json)
     LANGUAGE plpgsql {PLANNED_ONCE} AS $take$
 #variable_conflict use_column
 DECLARE
@@ -172,10 +179,10 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     WITH claim AS ({CLAIM}) SELECT json_agg(claim) INTO claimed FROM claim;
     RETURN QUERY
-    SELECT claim.conversation_id, claim.attempts, claim.at, loaded.work
+    SELECT claim.conversation_id, claim.attempts, claim.at, found.work, {TAKEN}
       FROM json_to_recordset(claimed)
         AS claim (conversation_id uuid, attempts int, at timestamptz)
-      LEFT JOIN ({LOAD}) AS loaded ON loaded.id = claim.conversation_id;
+      LEFT JOIN ({WORK}) AS found ON found.id = claim.conversation_id;
 END $take$;
 """,
     arguments=4,
@@ -261,7 +268,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[UUID, ...]
     unfinished: tuple[Unfinished, ...]
     bookings: tuple[WorkBooking, ...]
-    taken: tuple[Lesson, ...]
+    taken: tuple[Lesson, ...] = ()
 
     @property
     def waiting(self) -> tuple[Unfinished, ...]:
@@ -326,10 +333,8 @@ class Claims:
         arguments = (ids, self.holder, urgent, self._run_out_by())
         async with self._pool.acquire() as connection:
             rows = await call(connection, TAKE, *arguments)
-        return {
-            row["id"]: Claim(row["attempts"], row["at"], row["work"] and _read(row["work"]))
-            for row in rows
-        }
+        found = _works(rows)
+        return {row["id"]: Claim(row["attempts"], row["at"], found.get(row["id"])) for row in rows}
 
     async def _release(
         self, asked: Sequence[tuple[UUID, tuple[UUID, ...]]]
@@ -364,10 +369,29 @@ async def abandon(pool: Pool, *, holder: UUID, conversation_id: UUID | None = No
 async def load(pool: Pool, conversation_ids: Sequence[UUID]) -> dict[UUID, Work]:
     """Those of these conversations that there are, as they stand."""
     rows = await pool.fetch(LOAD, conversation_ids)
-    return {row["id"]: _read(row["work"]) for row in rows}
+    return _works(rows)
 
 
-_read = msgspec.json.Decoder(Work).decode
+def _works(rows: Sequence[asyncpg.Record]) -> dict[UUID, Work]:
+    """The work in each row that has some; the lessons ahead stand in the first row."""
+    taken = _lessons(rows[0]["taken"]) if rows else ()
+    return {
+        row["id"]: msgspec.structs.replace(_work(row["work"]), taken=taken)
+        for row in rows
+        if row["work"]
+    }
+
+
+_work = msgspec.json.Decoder(Work).decode
+
+
+@lru_cache(maxsize=1)
+def _lessons(taken: str) -> tuple[Lesson, ...]:
+    """The lessons as they were read; the same object as long as they are the same.
+
+    They are many, seldom change, and go with every answer that is being made.
+    """
+    return msgspec.json.decode(taken, type=tuple[Lesson, ...])
 
 
 async def find_unfinished(pool: Pool, *, limit: int, settle_after: float) -> dict[UUID, UUID]:

@@ -148,6 +148,19 @@ async def test_taken_are_everybodys_confirmed_lessons(store: EventStore, pool: P
     assert found.bookings == ()
 
 
+async def test_lessons_ahead_are_kept_once_for_all_answers(store: EventStore, pool: Pool) -> None:
+    """However many conversations are loaded, together or not, they share what is the same."""
+    (ben,) = await store.append([received(by=sender("4180"))])
+    (eva,) = await store.append([received(by=sender("4181"))])
+    one = proposed()
+    await store.append([one, confirmed(one)], conversation_id=ben.conversation_id)
+    together = await load(pool, [uuid4(), ben.conversation_id, eva.conversation_id])
+    (alone,) = (await load(pool, [eva.conversation_id])).values()
+    (first, second) = together.values()
+    assert first.taken == (lesson(),)
+    assert first.taken is second.taken is alone.taken
+
+
 async def test_a_decision_is_known_however_many_lessons_there_are(
     store: EventStore, pool: Pool
 ) -> None:
