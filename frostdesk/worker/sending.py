@@ -133,12 +133,24 @@ async def _record_unknown(
     if repeat or reply.status == "repeated":
         reason = f"outcome unknown twice: {reason}"
         event = ReplyFailed(stage="send", reason=reason, attempts=2, reply_id=reply.id)
-    try:
-        await _record(context, work, event, expected=Expected(work.version, ("ReplySent",)))
-    except VersionConflictError:
-        log.info("settled by a status meanwhile", reply_id=str(reply.id))
-    else:
-        log.error("outcome of a send unknown", reply_id=str(reply.id), reason=reason)
+    found: Work | None = work
+    while found:
+        try:
+            await _record(context, found, event, expected=Expected(found.version, ("ReplySent",)))
+        except VersionConflictError:
+            found = await _unless_settled(context, work.conversation_id, reply)
+        else:
+            log.error("outcome of a send unknown", reply_id=str(reply.id), reason=reason)
+            return
+    log.info("settled by a status meanwhile", reply_id=str(reply.id))
+
+
+async def _unless_settled(
+    context: Context, conversation_id: UUID, reply: Unfinished
+) -> Work | None:
+    """The conversation as it stands, where the status was one of another reply."""
+    work = await context.claims.load(conversation_id)
+    return work if work and any(m.id == reply.id for m in work.unfinished) else None
 
 
 async def _record_repeat(context: Context, work: Work, reply: Unfinished) -> bool:

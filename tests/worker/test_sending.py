@@ -216,6 +216,23 @@ async def test_a_repetition_that_a_status_has_settled_is_no_failure(desk: Desk) 
     assert len(await desk.sends()) == 1
 
 
+async def test_a_status_of_another_reply_settles_nothing(desk: Desk) -> None:
+    """News of the last one comes while this one breaks off: it is uncertain, and goes out once."""
+    await desk.whatsapp(statuses=False, faults=["accepted_then_cut", "accepted_then_cut:1"])
+    await desk.phone().write("Hello")
+    await desk.has_events("SendUncertain")
+    (last,) = await desk.sends()
+    await desk.phone().write("Are you there?")
+    await desk.phone().hears(2)
+    news = status(last["id"], biz_opaque_callback_data=last["message"]["biz_opaque_callback_data"])
+    await desk.api.webhook(webhook(statuses=[news]))
+    (settled,) = await desk.has_events("ReplySent")
+    uncertain = await desk.has_events("SendUncertain", 2)
+    assert settled["reply_id"] == uncertain[0]["reply_id"] != uncertain[1]["reply_id"]
+    await asyncio.sleep(0.5)
+    assert len(await desk.sends()) == 2
+
+
 async def test_others_are_served_meanwhile(desk: Desk) -> None:
     """While a send waits for word, the same customer's next message is answered."""
     await greeted(desk)
