@@ -13,8 +13,9 @@ import structlog
 
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import ReplyFailed
+from frostdesk.store.claims import Claim, abandon
 from frostdesk.store.database import LOST
-from frostdesk.store.work import Claim, Unfinished, Work, abandon
+from frostdesk.store.work import Unfinished, Work
 from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
 from frostdesk.worker.context import Context

@@ -15,8 +15,8 @@ from frostdesk.assistant.model import Model
 from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import Appended, EventStore, Expected, NewEvent
+from frostdesk.store.claims import CLAIM_SECONDS, Claims, renew
 from frostdesk.store.database import LOST, Pool
-from frostdesk.store.work import CLAIM_SECONDS, Claims, renew
 from frostdesk.whatsapp.client import WhatsApp
 from frostdesk.worker.clock import DatabaseClock
 

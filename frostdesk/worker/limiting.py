@@ -9,7 +9,8 @@ import structlog
 
 from frostdesk.events import AnswerDeferred, ReplyFailed, derive_id
 from frostdesk.store.append import NewEvent
-from frostdesk.store.work import Work, defer
+from frostdesk.store.claims import defer
+from frostdesk.store.work import Work
 from frostdesk.worker.answering import fail
 from frostdesk.worker.context import Context
 

@@ -18,8 +18,8 @@ from frostdesk.doorbell import WORKER_NAME, connect_redis
 from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
+from frostdesk.store.claims import Claims, abandon
 from frostdesk.store.database import LOST, create_pool
-from frostdesk.store.work import Claims, abandon
 from frostdesk.whatsapp.client import WhatsApp
 from frostdesk.worker.clock import DatabaseClock
 from frostdesk.worker.context import Context

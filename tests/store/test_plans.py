@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from frostdesk.limits import Limits
+from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, connect, create_pool
 from frostdesk.store.reading import list_bookings, list_conversations, list_messages
-from frostdesk.store.work import Claims, find_unfinished
+from frostdesk.store.work import find_unfinished
 from projections import project
 from tests.benchmarks.log import fill
 from tests.benchmarks.replay import LAST_TEN

@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from frostdesk.events import RetryRequested
-from frostdesk.store import work
+from frostdesk.store import claims
 from frostdesk.store.append import EventStore, NewEvent
+from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, create_pool
-from frostdesk.store.work import Claims, Work, load
+from frostdesk.store.work import Work, find_unfinished, load
 from frostdesk.worker.steps import Send, next_step
 from tests.factories import (
     confirmed,
@@ -189,12 +190,12 @@ async def test_one_worker_has_a_conversation(pool: Pool) -> None:
 
 async def test_one_worker_takes_a_conversation_once(pool: Pool) -> None:
     """Of several jobs that ask at once one gets it; others get what they asked for meanwhile."""
-    claims = Claims(pool, holder=uuid4())
+    mine = Claims(pool, holder=uuid4())
     first, second = uuid4(), uuid4()
     asked = [first, second, first, first]
-    found = await asyncio.gather(*(claims.claim(conversation_id) for conversation_id in asked))
-    assert [mine is not None for mine in found] == [True, True, False, False]
-    gone = await asyncio.gather(*(claims.release(i) for i in (first, second)))
+    found = await asyncio.gather(*(mine.claim(conversation_id) for conversation_id in asked))
+    assert [had is not None for had in found] == [True, True, False, False]
+    gone = await asyncio.gather(*(mine.release(i) for i in (first, second)))
     assert gone == [True, True]
     assert await pool.fetchval("SELECT count(*) FROM claims") == 0
 
@@ -211,7 +212,7 @@ async def test_two_workers_share_many_conversations_without_waiting_in_a_circle(
                 *(both[0].claim(i) for i in ids), *(both[1].claim(i) for i in reversed(ids))
             )
             assert sum(mine is not None for mine in taken) == len(ids)
-            await asyncio.gather(*(claims.release(i) for claims in both for i in ids))
+            await asyncio.gather(*(each.release(i) for each in both for i in ids))
 
 
 async def test_a_claim_that_ran_out_is_taken_over_and_counted(pool: Pool) -> None:
@@ -229,10 +230,10 @@ async def test_a_renewed_claim_stays(pool: Pool) -> None:
     conversation_id, holder = uuid4(), uuid4()
     await claim(pool, conversation_id, holder)
     await aged_claim(pool, conversation_id)
-    await work.renew(pool, [conversation_id], holder=holder)
+    await claims.renew(pool, [conversation_id], holder=holder)
     assert await claim(pool, conversation_id, uuid4()) is None
     await pool.execute("DELETE FROM claims")
-    await work.renew(pool, [conversation_id], holder=holder)
+    await claims.renew(pool, [conversation_id], holder=holder)
     assert await claim(pool, conversation_id, uuid4()) is None
 
 
@@ -243,12 +244,12 @@ async def test_a_claim_lasts_no_longer_when_the_clock_is_set_back(pool: Pool) ->
     await aged_claim(pool, gone, -3600)
     await claim(pool, waiting, holder := uuid4())
     soon = await pool.fetchval("SELECT clock_timestamp() + interval '1 min'")
-    await work.defer(pool, waiting, holder=holder, until=soon)
-    await work.renew(pool, [], holder=uuid4())
+    await claims.defer(pool, waiting, holder=holder, until=soon)
+    await claims.renew(pool, [], holder=uuid4())
     rows = await pool.fetch("SELECT conversation_id, until - clock_timestamp() FROM claims")
     left = {row[0]: row[1] for row in rows}
-    assert timedelta(seconds=10) < left[gone] <= timedelta(seconds=work.CLAIM_SECONDS)
-    assert left[waiting] > timedelta(seconds=work.CLAIM_SECONDS)
+    assert timedelta(seconds=10) < left[gone] <= timedelta(seconds=claims.CLAIM_SECONDS)
+    assert left[waiting] > timedelta(seconds=claims.CLAIM_SECONDS)
 
 
 async def test_a_reply_of_before_the_clock_was_set_back_is_found(
@@ -270,7 +271,7 @@ async def test_nobody_renews_the_claim_of_another(pool: Pool) -> None:
     await claim(pool, conversation_id, slow)
     await aged_claim(pool, conversation_id)
     await claim(pool, conversation_id, quick)
-    await work.renew(pool, [conversation_id], holder=slow)
+    await claims.renew(pool, [conversation_id], holder=slow)
     assert await pool.fetchval("SELECT holder FROM claims") == quick
 
 
@@ -305,7 +306,7 @@ async def test_a_pending_reply_is_work_unless_it_is_left(
 
 async def unfinished(pool: Pool, settle_after: float = 0.0) -> dict[UUID, UUID]:
     """What the sweep would find."""
-    return await work.find_unfinished(pool, limit=10, settle_after=settle_after)
+    return await find_unfinished(pool, limit=10, settle_after=settle_after)
 
 
 async def test_the_sweep_finds_what_waits(store: EventStore, pool: Pool) -> None:

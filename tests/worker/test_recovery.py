@@ -12,8 +12,8 @@ import pytest
 
 from frostdesk.cli.operations import apply_schema
 from frostdesk.store.append import EventStore
+from frostdesk.store.claims import renew
 from frostdesk.store.database import create_pool
-from frostdesk.store.work import renew
 from frostdesk.worker import context as context_module
 from frostdesk.worker import main
 from frostdesk.worker.attend import attend

@@ -25,8 +25,9 @@ import click
 from frostdesk.embedded.postgres import start_postgres
 from frostdesk.limits import Limits
 from frostdesk.store.append import EventStore, Expected
+from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, create_pool
-from frostdesk.store.work import Claims, find_unfinished
+from frostdesk.store.work import find_unfinished
 from frostdesk.worker.answering import STALE
 from tests.benchmarks.load.figures import Figure, percentile
 from tests.benchmarks.load.rig import (
