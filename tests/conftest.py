@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pytest_aiohttp import AiohttpServer
 
@@ -34,6 +37,7 @@ from tests.support.pooler import direct, running_pooler
 from tests.support.ports import free_port
 from tests.support.programs import Programs
 from tests.support.secrets import APP_SECRET, MODEL_KEY, PHONE_NUMBER_ID, WHATSAPP_TOKEN
+from tests.support.servers import served
 from tests.support.service import service_login as service_login_on
 
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -132,6 +136,19 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]
 def api_port() -> int:
     """The port that this test's API listens on, once it is started."""
     return free_port()
+
+
+@pytest.fixture
+async def aiohttp_server() -> AsyncIterator[AiohttpServer]:
+    """Serves an application until the end of the test: pytest-aiohttp's, but for how it closes."""
+    async with AsyncExitStack() as servers:
+
+        async def serve(
+            app: web.Application, *, port: int | None = None, **options: Any
+        ) -> TestServer:
+            return await servers.enter_async_context(served(app, port=port, **options))
+
+        yield serve
 
 
 @pytest.fixture

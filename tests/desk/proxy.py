@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
+from tests.support.servers import stop_accepting
+
 CHUNK = 64 * 1024
 
 
@@ -35,6 +37,7 @@ class Proxy:
         try:
             yield proxy
         finally:
+            await stop_accepting(server.sockets)
             server.close()
             proxy.cut()
             await server.wait_closed()

@@ -12,7 +12,6 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import msgspec
-from aiohttp.test_utils import TestServer
 
 from frostdesk.api.app import connection_options, create_app
 from frostdesk.settings import Settings, read_settings
@@ -22,6 +21,7 @@ from frostdesk.worker.main import run_worker
 from tests.factories import ANA
 from tests.support.pooler import direct
 from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN, PHONE_NUMBER_ID
+from tests.support.servers import served
 from tests.support.service import as_service
 from tests.support.waiting import until
 
@@ -262,13 +262,12 @@ def _least_privileged(settings: Settings) -> Settings:
 @asynccontextmanager
 async def running_api(settings: Settings, *, port: int | None = None) -> AsyncIterator[Api]:
     """The API, served on a free port or on that one."""
-    server = TestServer(create_app(_least_privileged(settings)), port=port)
-    await server.start_server(**connection_options())
-    try:
-        async with aiohttp.ClientSession() as session:
-            yield Api(session, str(server.make_url("")).rstrip("/"))
-    finally:
-        await server.close()
+    app = create_app(_least_privileged(settings))
+    async with (
+        served(app, port=port, **connection_options()) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Api(session, str(server.make_url("")).rstrip("/"))
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.ports import free_port
+from tests.support.servers import stop_accepting
 
 _CHUNK = 65_536
 
@@ -48,9 +49,10 @@ class Gate:
 
     async def close(self) -> None:
         """Cut every connection, and refuse new ones."""
-        if self._server:
-            self._server.close()
+        if server := self._server:
             self._server = None
+            await stop_accepting(server.sockets)
+            server.close()
         for task in self._passing:
             task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
