@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 from uuid import UUID
 
+import structlog
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.jobs import DeserializationError, deserialize_job_raw
 from arq.worker import Worker, func
 
 from frostdesk.doorbell import BELL, QUEUE, decode_job, encode_job
@@ -31,12 +33,15 @@ local taken = {{}}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
     redis.call('ZADD', KEYS[1], ARGV[3], id)
     if redis.call('SET', ARGV[4] .. id, '1', 'EX', {LEASE_SECONDS}, 'NX') then
-        taken[#taken + 1] = id
+        taken[#taken + 1] = {{id, redis.call('GET', ARGV[5] .. id) or ''}}
     end
 end
 return taken
 """
-"""Claims jobs that are due. A job's score is when that is: what is being done is out of sight."""
+"""Claims jobs that are due, and gives the id and the body of each. A job's score is when it is due:
+what is being done is out of sight."""
+
+log = structlog.get_logger(__name__)
 
 
 async def generate_reply(
@@ -66,13 +71,16 @@ def _context(ctx: dict[str, Any]) -> Context:
 
 
 class QueueWorker(Worker):
-    """Takes jobs as they are rung for, many at once, each claimed in Redis by one worker only."""
+    """Takes jobs as they are rung for, many at once, each claimed in Redis by one worker only.
+
+    A job comes with its body, in the trip that claims it; arq would ask again for each. How often
+    one has been tried is counted with the conversation, not here: Redis may forget.
+    """
 
     def __init__(self, redis: ArqRedis, context: Context) -> None:
         super().__init__(
             functions=[
-                func(f, keep_result=0, max_tries=5)
-                for f in (generate_reply, send_reply, announce_booking)
+                func(f, keep_result=0) for f in (generate_reply, send_reply, announce_booking)
             ],
             queue_name=QUEUE,
             redis_pool=redis,
@@ -109,43 +117,48 @@ class QueueWorker(Worker):
         before = len(self.tasks)
         now_ms = _now_ms()
         due_again_ms = now_ms + LEASE_SECONDS * 1000
-        taken = await self._take(
+        most = max(0, self.max_jobs - before)
+        taken: list[tuple[bytes, bytes]] = await self._take(
             keys=[QUEUE],
-            args=[now_ms, max(0, self.max_jobs - before), due_again_ms, in_progress_key_prefix],
+            args=[now_ms, most, due_again_ms, in_progress_key_prefix, job_key_prefix],
         )
-        for job_id in (taken_id.decode() for taken_id in taken):
+        for job_id, body in ((raw_id.decode(), body) for raw_id, body in taken):
             if job_id not in self.tasks:
-                task = self.loop.create_task(self.run_job(job_id, due_again_ms))
+                task = self.loop.create_task(self._do(job_id, body))
                 task.add_done_callback(lambda _: self._ended.set())
                 self.tasks[job_id] = task
         return len(self.tasks) - before
 
-    async def finish_job(  # noqa: PLR0913, PLR0917  # arq's own
-        self,
-        job_id: str,
-        finish: bool,  # noqa: FBT001
-        result_data: bytes | None,
-        result_timeout_s: float | None,
-        keep_result_forever: bool,  # noqa: FBT001
-        incr_score: int | None,
-        keep_in_progress: float | None,
-    ) -> None:
-        """Take a job that is done off the queue, together with others that are."""
-        if finish and not result_data:
-            await self._finishing(job_id)
-            return
-        await super().finish_job(
-            job_id,
-            finish,
-            result_data,
-            result_timeout_s,
-            keep_result_forever,
-            incr_score,
-            keep_in_progress,
-        )
+    async def _do(self, job_id: str, body: bytes) -> None:
+        """Do a job, and take it off the queue; one that is cancelled is given back."""
+        try:
+            name, args, kwargs, _, _ = deserialize_job_raw(body, deserializer=decode_job)
+            job = self.functions[name].coroutine(self.ctx, *args, **kwargs)
+        except (DeserializationError, KeyError, TypeError) as error:
+            log.warning("a job cannot be read and is dropped", job_id=job_id, error=repr(error))
+        else:
+            await self._run(job_id, job)
+        await asyncio.shield(self._finishing(job_id))
+
+    async def _run(self, job_id: str, job: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                await job
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(job_id))
+            raise
+        except Exception:
+            # What is left to do stands in PostgreSQL, where the sweep finds it.
+            log.exception("a job failed", job_id=job_id)
+
+    async def _give_back(self, job_id: str) -> None:
+        async with self.pool.pipeline(transaction=True) as pipe:
+            pipe.zadd(QUEUE, {job_id: _now_ms()}, xx=True)
+            pipe.delete(in_progress_key_prefix + job_id)
+            await pipe.execute()
 
     async def _finish(self, job_ids: list[str]) -> dict[str, None]:
-        kept = (in_progress_key_prefix, retry_key_prefix, job_key_prefix)
+        kept = (in_progress_key_prefix, job_key_prefix)
         async with self.pool.pipeline(transaction=True) as pipe:
             pipe.zrem(QUEUE, *job_ids)
             pipe.delete(*(prefix + job_id for job_id in job_ids for prefix in kept))
