@@ -59,6 +59,7 @@ class Model:
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(),
         )
+        self._url = f"{self._client.base_url}chat/completions"  # joined once, not for every call
         self._server = urlsplit(str(self._client.base_url)).hostname or "its address"
 
     def __repr__(self) -> str:
@@ -92,7 +93,7 @@ class Model:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._client.post(
-                    "/chat/completions", cast_to=bytes, content=msgspec.json.encode(body)
+                    self._url, cast_to=bytes, content=msgspec.json.encode(body)
                 )
         except TimeoutError:
             raise TryAgainError(

@@ -101,33 +101,33 @@ class QueueWorker(Worker):
         """Take what is due, then wait for the bell, or for room, or for a second."""
         while True:
             self._forget_done()
-            taken = await self._take_due() if self.allow_pick_jobs else 0
             await self.heart_beat()
-            if len(self.tasks) >= self.max_jobs or not self.allow_pick_jobs:
+            room = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
+            if room <= 0:
                 self._ended.clear()
                 with contextlib.suppress(TimeoutError):
                     # wait_for of Python 3.11 swallows a cancellation that meets the event.
                     async with asyncio.timeout(BELL_SECONDS):
                         await self._ended.wait()
-            elif not taken:
+            elif await self._take_due(room) < room:
+                await asyncio.sleep(0)  # what was taken begins before this goes on
                 await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
-    async def _take_due(self) -> int:
+    async def _take_due(self, most: int) -> int:
         """Claim what is due in one trip, and run what this worker is not at already."""
-        before = len(self.tasks)
         now_ms = _now_ms()
         due_again_ms = now_ms + LEASE_SECONDS * 1000
-        most = max(0, self.max_jobs - before)
         taken: list[tuple[bytes, bytes]] = await self._take(
             keys=[QUEUE],
             args=[now_ms, most, due_again_ms, in_progress_key_prefix, job_key_prefix],
         )
+        self._forget_done()  # it may have been rung for again since
         for job_id, body in ((raw_id.decode(), body) for raw_id, body in taken):
             if job_id not in self.tasks:
                 task = self.loop.create_task(self._do(job_id, body))
                 task.add_done_callback(lambda _: self._ended.set())
                 self.tasks[job_id] = task
-        return len(self.tasks) - before
+        return len(taken)
 
     async def _do(self, job_id: str, body: bytes) -> None:
         """Do a job, and take it off the queue; one that is cancelled is given back."""
