@@ -50,12 +50,14 @@ async def soak(minutes: float, *, chance: random.Random, rate: float) -> list[st
     async with running_rig() as rig:
         judge, gentle = Judge(rig), [f for f in possible(rig) if is_survived(f)]
         violations: list[str] = []
+        accepted: list[int] = []
         samples: dict[str, list[Sample]] = {name: [] for name in rig.programs_running()}
         end = now() + minutes * 60
         while now() < end:
             fault = chance.choice(gentle)
             played = await play(rig, judge, [fault], rate=rate, chance=chance, before=CALM_SECONDS)
             violations += [f"{fault.name}: {said}" for said in played.findings.violations]
+            accepted.append(played.findings.accepted)
             if rig.has_lost_a_process():
                 break
             taken = await take_samples(rig)
@@ -70,6 +72,9 @@ async def soak(minutes: float, *, chance: random.Random, rate: float) -> list[st
         ]
         for violation in violations:
             click.echo(f"VIOLATION {violation}")
+        click.echo(
+            f"{len(accepted)} faults, {sum(accepted)} accepted, {len(violations)} violations"
+        )
         return violations
 
 
