@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from itertools import groupby
 from typing import Any, Literal
@@ -125,12 +126,17 @@ def describe_lesson(lesson: Lesson) -> str:
 
 def _calendar(situation: Situation) -> str:
     now = situation.now.astimezone(situation.timezone)
-    ahead = (now.date() + timedelta(days=n) for n in range(1, DAYS_AHEAD + 1))
     return (
         f"Today is {prompt_date(now.date())}. The time now is {now:%H:%M}."
         f" All dates and times are in the time zone {situation.timezone.key}.\n"
-        f"The next fourteen days:\n{_list(map(prompt_date, ahead))}"
+        f"The next fourteen days:\n{_days_after(now.date())}"
     )
+
+
+@lru_cache(maxsize=1)
+def _days_after(today: date) -> str:
+    """The same for every customer, all day long."""
+    return _list(prompt_date(today + timedelta(days=n)) for n in range(1, DAYS_AHEAD + 1))
 
 
 def _taken(situation: Situation) -> str:
