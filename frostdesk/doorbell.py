@@ -74,9 +74,16 @@ def announce_booking_job(conversation_id: UUID, decision_id: UUID) -> Job:
 def connect_redis(url: str, *, name: str | None = None) -> ArqRedis:
     """A client as arq uses it. It connects when it is first used, and again after a loss.
 
+    Whatever is asked is answered within REDIS_SECONDS or raises: Redis may fall silent.
+
     `name` is what Redis shows to whoever lists its clients.
     """
-    pool = ConnectionPool.from_url(url, socket_connect_timeout=REDIS_SECONDS, client_name=name)
+    pool = ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=REDIS_SECONDS,
+        socket_timeout=REDIS_SECONDS,
+        client_name=name,
+    )
     redis = ArqRedis(
         connection_pool=pool,
         job_serializer=encode_job,

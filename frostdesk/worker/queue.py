@@ -13,9 +13,10 @@ import structlog
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import DeserializationError, deserialize_job_raw
-from arq.worker import Worker, func
+from arq.worker import Worker
+from redis.exceptions import RedisError
 
-from frostdesk.doorbell import BELL, QUEUE, decode_job, encode_job
+from frostdesk.doorbell import BELL, QUEUE, decode_job
 from frostdesk.store.together import Together
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
@@ -23,23 +24,29 @@ from frostdesk.worker.context import Context
 JOBS_AT_ONCE = 400
 JOB_SECONDS = 600
 LEASE_SECONDS = 30
-"""How long a job whose worker has vanished stays out of the others' sight. One that takes longer is
-looked at by another worker, finds its conversation claimed, and is left alone."""
+"""How long a job whose worker has vanished is kept from the others. One that takes longer is looked
+at by another worker, finds its conversation claimed, and is left alone."""
+
+HIDDEN_SECONDS = LEASE_SECONDS + 1
+"""How long it stays out of sight: until its lease has ended, by whichever clock."""
 
 BELL_SECONDS = 1
 
 TAKE = f"""
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local taken = {{}}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
+for _, id in ipairs(due) do
     redis.call('ZADD', KEYS[1], ARGV[3], id)
     if redis.call('SET', ARGV[4] .. id, '1', 'EX', {LEASE_SECONDS}, 'NX') then
         taken[#taken + 1] = {{id, redis.call('GET', ARGV[5] .. id) or ''}}
     end
 end
-return taken
+return {{#due, taken}}
 """
-"""Claims jobs that are due, and gives the id and the body of each. A job's score is when it is due:
-what is being done is out of sight."""
+"""Claims jobs that are due: gives how many were, then the id and the body of each that could be
+claimed. A job's score is when it is due: what is being done is out of sight."""
+
+AWAY = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -79,19 +86,12 @@ class QueueWorker(Worker):
 
     def __init__(self, redis: ArqRedis, context: Context) -> None:
         super().__init__(
-            functions=[
-                func(f, keep_result=0) for f in (generate_reply, send_reply, announce_booking)
-            ],
+            functions=[generate_reply, send_reply, announce_booking],
             queue_name=QUEUE,
             redis_pool=redis,
             max_jobs=JOBS_AT_ONCE,
-            job_timeout=JOB_SECONDS,
-            keep_result=0,
-            ctx={"context": context, "redis": redis},
+            ctx={"context": context},
             handle_signals=False,
-            log_results=False,
-            job_serializer=encode_job,
-            job_deserializer=decode_job,
         )
         self._take = redis.register_script(TAKE)
         self._finishing = Together(self._finish)
@@ -114,28 +114,38 @@ class QueueWorker(Worker):
                 await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
     async def _take_due(self, most: int) -> int:
-        """Claim what is due in one trip, and run what this worker is not at already."""
+        """Claim what is due, at most so much, and begin it. Returns how many jobs were due."""
         now_ms = _now_ms()
-        due_again_ms = now_ms + LEASE_SECONDS * 1000
-        taken: list[tuple[bytes, bytes]] = await self._take(
+        due, taken = await self._take(
             keys=[QUEUE],
-            args=[now_ms, most, due_again_ms, in_progress_key_prefix, job_key_prefix],
+            args=[
+                now_ms,
+                most,
+                now_ms + HIDDEN_SECONDS * 1000,
+                in_progress_key_prefix,
+                job_key_prefix,
+            ],
         )
-        self._forget_done()  # it may have been rung for again since
-        for job_id, body in ((raw_id.decode(), body) for raw_id, body in taken):
+        jobs = {job_id.decode(errors="replace"): body for job_id, body in taken}
+        if not self.allow_pick_jobs:  # any longer: nobody would wait for what began now
+            await self._give_back(*jobs)
+            return 0
+        self._forget_done()  # what has ended may have been rung for again
+        for job_id, body in jobs.items():
             if job_id not in self.tasks:
                 task = self.loop.create_task(self._do(job_id, body))
                 task.add_done_callback(lambda _: self._ended.set())
                 self.tasks[job_id] = task
-        return len(taken)
+        return int(due)
 
     async def _do(self, job_id: str, body: bytes) -> None:
-        """Do a job, and take it off the queue; one that is cancelled is given back."""
+        """Do a job, and take it off the queue; one that has to stop is given back."""
         try:
             name, args, kwargs, _, _ = deserialize_job_raw(body, deserializer=decode_job)
             job = self.functions[name].coroutine(self.ctx, *args, **kwargs)
         except (DeserializationError, KeyError, TypeError) as error:
             log.warning("a job cannot be read and is dropped", job_id=job_id, error=repr(error))
+            self.jobs_failed += 1
         else:
             await self._run(job_id, job)
         await asyncio.shield(self._finishing(job_id))
@@ -144,32 +154,46 @@ class QueueWorker(Worker):
         try:
             async with asyncio.timeout(JOB_SECONDS):
                 await job
-        except asyncio.CancelledError:
-            await asyncio.shield(self._give_back(job_id))
-            raise
-        except Exception:
+            self.jobs_complete += 1
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self.allow_pick_jobs:
+                await asyncio.shield(self._give_back(job_id))
+                raise
             # What is left to do stands in PostgreSQL, where the sweep finds it.
             log.exception("a job failed", job_id=job_id)
+            self.jobs_failed += 1
 
-    async def _give_back(self, job_id: str) -> None:
-        async with self.pool.pipeline(transaction=True) as pipe:
-            pipe.zadd(QUEUE, {job_id: _now_ms()}, xx=True)
-            pipe.delete(in_progress_key_prefix + job_id)
-            await pipe.execute()
+    async def _give_back(self, *job_ids: str) -> None:
+        """Let other workers have these jobs at once; if that fails, once their lease has ended."""
+        if not job_ids:
+            return
+        try:
+            async with self.pool.pipeline(transaction=True) as pipe:
+                pipe.zadd(QUEUE, dict.fromkeys(job_ids, _now_ms()), xx=True)
+                pipe.delete(*(in_progress_key_prefix + job_id for job_id in job_ids))
+                pipe.lpush(BELL, "1")
+                pipe.ltrim(BELL, 0, 0)
+                await pipe.execute()
+        except AWAY as error:
+            log.warning("jobs could not be given back", jobs=len(job_ids), error=repr(error))
 
     async def _finish(self, job_ids: list[str]) -> dict[str, None]:
+        """Take jobs off the queue; those that stay find nothing to do when they are next taken."""
         kept = (in_progress_key_prefix, job_key_prefix)
-        async with self.pool.pipeline(transaction=True) as pipe:
-            pipe.zrem(QUEUE, *job_ids)
-            pipe.delete(*(prefix + job_id for job_id in job_ids for prefix in kept))
-            await pipe.execute()
+        try:
+            async with self.pool.pipeline(transaction=True) as pipe:
+                pipe.zrem(QUEUE, *job_ids)
+                pipe.delete(*(prefix + job_id for job_id in job_ids for prefix in kept))
+                await pipe.execute()
+        except AWAY as error:
+            log.warning("jobs that are done stay queued", jobs=len(job_ids), error=repr(error))
         return {}
 
     def _forget_done(self) -> None:
+        """They have told of their failures themselves."""
         for job_id, task in list(self.tasks.items()):
             if task.done():
                 del self.tasks[job_id]
-                task.result()
 
     @property
     def is_busy(self) -> bool:

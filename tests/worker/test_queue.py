@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from arq.connections import ArqRedis
 from arq.jobs import serialize_job
+from arq.typing import WorkerCoroutine
+from arq.worker import func
 from structlog.testing import capture_logs
 
-from frostdesk.doorbell import QUEUE, connect_redis, encode_job
+from frostdesk import doorbell
+from frostdesk.doorbell import QUEUE, Job, connect_redis, encode_job, enqueue
+from frostdesk.worker import sweep
 from frostdesk.worker.main import open_context
 from frostdesk.worker.queue import QueueWorker, still_queued
-from tests.support.desk import Desk, settings_of
+from tests.factories import ANA, BEN
+from tests.support.desk import Desk, running_worker, settings_of
+from tests.support.gates import gate_to
 from tests.support.waiting import until
 
 
@@ -66,21 +76,130 @@ async def test_a_job_that_makes_no_sense_leaves_the_queue(
     assert len(await desk.phone().hears()) == 1
 
 
+@asynccontextmanager
+async def worker_on(
+    redis: ArqRedis, environment: dict[str, str]
+) -> AsyncIterator[tuple[QueueWorker, asyncio.Task[None]]]:
+    """A worker on the queue, without a sweep, and the task that it runs in."""
+    async with open_context(settings_of(environment)) as context:
+        worker = QueueWorker(redis, context)
+        running = asyncio.create_task(worker.async_run())
+        yield worker, running
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def written(outside: Desk, phone: str = ANA, count: int = 1) -> UUID:
+    """A customer has written; gives the message's id, which is the job's."""
+    await outside.phone(phone).write("Hello")
+    return UUID((await outside.has_events("MessageReceived", count))[-1]["event_id"])
+
+
 async def test_a_job_that_is_cancelled_is_given_back_at_once(
     redis: ArqRedis, outside: Desk, environment: dict[str, str]
 ) -> None:
     """A worker that has to end leaves its job to the next one, which need not wait for a lease."""
     await outside.model(latency=10)
-    await outside.phone().write("Hello")
-    (received,) = await outside.has_events("MessageReceived")
-    message_id = UUID(received["event_id"])
-    async with open_context(settings_of(environment)) as context:
-        worker = QueueWorker(redis, context)
-        running = asyncio.create_task(worker.async_run())
+    async with worker_on(redis, environment) as (worker, _):
+        message_id = await written(outside)
         await outside.model_is_called()
         assert await still_queued(redis, [message_id]) == set()
         await worker.finish(grace=0)
         assert await still_queued(redis, [message_id]) == {message_id}
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+
+
+async def test_what_is_claimed_as_a_worker_ends_is_given_back(
+    redis: ArqRedis,
+    outside: Desk,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis answers the claim after the signal: nobody would wait for what began then."""
+    await outside.model(latency=1)
+    async with worker_on(redis, environment) as (worker, _):
+        await written(outside)
+        await outside.model_is_called()
+        claimed, signalled = hold_back_claims(worker, monkeypatch)
+        second = await written(outside, BEN, 2)
+        await claimed.wait()
+        finishing = asyncio.create_task(worker.finish(grace=5))
+        await asyncio.sleep(0)
+        signalled.set()
+        await finishing
+        assert await still_queued(redis, [second]) == {second}
+        assert await outside.model_calls() == 1
+
+
+def hold_back_claims(
+    worker: QueueWorker, monkeypatch: pytest.MonkeyPatch
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on a claim that has got something is answered once the second event is set.
+
+    The first is set as it is held back.
+    """
+    claimed, answered = asyncio.Event(), asyncio.Event()
+    take = worker._take  # noqa: SLF001  # the one place where Redis is slow at the right moment
+
+    async def take_and_wait(**more: Any) -> Any:
+        taken = await take(**more)
+        if taken[1]:
+            claimed.set()
+            await answered.wait()
+        return taken
+
+    monkeypatch.setattr(worker, "_take", take_and_wait)
+    return claimed, answered
+
+
+async def test_a_job_that_cancels_itself_ends_no_worker(
+    redis: ArqRedis, outside: Desk, environment: dict[str, str]
+) -> None:
+    """It has failed like any other; the next one is done."""
+
+    async def cancels(_: dict[str, Any]) -> None:
+        raise asyncio.CancelledError
+
+    async def nothing_left() -> bool:
+        return await is_empty(redis)
+
+    async with worker_on(redis, environment) as (worker, running):
+        worker.functions["cancels"] = func(cast("WorkerCoroutine", cancels))
+        await enqueue(redis, [Job("nonsense", "cancels", ())])
+        await until(nothing_left)
+        await written(outside)
+        assert len(await outside.phone().hears()) == 1
+        assert not running.done()
+
+
+async def test_a_redis_that_goes_away_as_jobs_end_is_told_of_once(
+    outside: Desk, environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every customer is answered, and there is no trace of an error for each of them."""
+    await outside.model(latency=1)
+    async with gate_to(environment["FROSTDESK_REDIS_URL"]) as gate:
+        settings = settings_of(environment | {"FROSTDESK_REDIS_URL": gate.url})
+        with capture_logs() as logs:
+            async with running_worker(settings):
+                for number in range(20):
+                    await outside.phone(f"4915{number:08}").write("Hello")
+                await outside.model_is_called(20)
+                await gate.close()
+                await outside.has_events("ReplySent", 20)
+    gc.collect()
+    assert [e for e in logs if e["log_level"] == "error"] == []
+    assert len([e for e in logs if e["event"] == "jobs that are done stay queued"]) < 10
+    assert caplog.text == ""
+
+
+async def test_a_redis_that_falls_silent_holds_nobody_up(
+    outside: Desk, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes connections and answers nothing: the sweep goes on, and the worker can end."""
+    monkeypatch.setattr(doorbell, "REDIS_SECONDS", 0.5)
+    monkeypatch.setattr(sweep, "BEAT_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = {"FROSTDESK_REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"}
+        async with running_worker(settings_of(environment | away)):
+            await outside.phone().write("Hello")
+            assert len(await outside.phone().hears()) == 1
