@@ -42,11 +42,11 @@ async def served(
     app: web.Application, *, port: int | None = None, **options: Any
 ) -> AsyncIterator[TestServer]:
     """The application, served on a free port or on that one; `options` are `AppRunner`'s."""
-    listening = socket.create_server(("127.0.0.1", port or 0))
-    server = TestServer(app, port=port, socket_factory=lambda *_: listening)
-    await server.start_server(**options)
-    try:
-        yield server
-    finally:
-        await stop_accepting([listening])
-        await server.close()
+    with socket.create_server(("127.0.0.1", port or 0)) as listening:
+        server = TestServer(app, port=port, socket_factory=lambda *_: listening)
+        try:
+            await server.start_server(**options)
+            yield server
+        finally:
+            await stop_accepting([listening])
+            await server.close()

@@ -15,10 +15,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.test_utils import TestServer
 
 from frostdesk.errors import FrostDeskError, GiveUpError, OutcomeUnknownError, TryAgainError
 from frostdesk.whatsapp.client import Address, WhatsApp
+from tests.support.servers import served, stop_accepting
 
 TOKEN = "invented-token-123"
 MIA = Address(wa_id="41790000001", user_id="CH.1")
@@ -46,7 +46,7 @@ async def answered_by(handler: Handler, *, seconds: float = 5) -> AsyncIterator[
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     async with (
-        TestServer(app) as server,
+        served(app) as server,
         whatsapp_at(str(server.make_url("/v23.0/")), seconds=seconds) as client,
     ):
         yield client
@@ -70,6 +70,7 @@ async def raw_server(*answers: bytes, reset: bool = False) -> AsyncIterator[str]
     async with server:
         host, port = server.sockets[0].getsockname()
         yield f"http://{host}:{port}"
+        await stop_accepting(server.sockets)
 
 
 def answering(
