@@ -29,6 +29,9 @@ WORKER_NAME = "frostdesk-worker"
 
 REDIS_SECONDS = 5.0
 
+REDIS_AWAY = (RedisError, OSError, TimeoutError)
+"""What is raised where Redis is away, silent, or refuses."""
+
 log = structlog.get_logger(__name__)
 
 # One command for all jobs: to pack one for each costs an API process more than all else it does
@@ -134,7 +137,7 @@ class Doorbell:
             try:
                 async with asyncio.timeout(REDIS_SECONDS):
                     await enqueue(self._redis, jobs)
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_AWAY as error:
                 if self.answers:
                     log.warning("redis is away, the sweep will find what waits", error=repr(error))
                 self.answers = False
@@ -145,7 +148,7 @@ class Doorbell:
 async def enqueue(redis: ArqRedis, jobs: list[Job]) -> None:
     """Put jobs on the queue in one trip, in arq's own format.
 
-    Raises RedisError, OSError or TimeoutError if Redis is away or refuses.
+    Raises one of `REDIS_AWAY`.
     """
     now = time.time_ns() // 1_000_000
     arguments: list[str | bytes | int] = [now, job_key_prefix, expires_extra_ms]

@@ -31,7 +31,7 @@ async def forget(
 
     Raises:
         NotFoundError: there is no such conversation.
-        RedisError, OSError or TimeoutError: Redis is away. The database has forgotten already.
+        One of `REDIS_AWAY`: Redis is away. The database has forgotten already.
     """
     position = await erase(connection, conversation_id)
     return Forgotten(position, await withdraw_jobs(redis, conversation_id))

@@ -18,11 +18,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from redis.exceptions import RedisError
 
 from frostdesk.api.keys import POOL, REDIS
 from frostdesk.api.requests import Handler
-from frostdesk.doorbell import QUEUE
+from frostdesk.doorbell import QUEUE, REDIS_AWAY
 from frostdesk.errors import RefusedError
 from frostdesk.metrics import LogMetrics
 from frostdesk.store.database import LOST, Pool
@@ -171,7 +170,7 @@ async def _read_redis(request: web.Request) -> None:
     try:
         async with asyncio.timeout(REDIS_SECONDS):
             jobs = await request.app[REDIS].zcard(QUEUE)
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_AWAY:
         shown.show(redis_up=0, queued_jobs=math.nan)
     else:
         shown.show(redis_up=1, queued_jobs=jobs)

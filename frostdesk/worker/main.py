@@ -10,11 +10,10 @@ from uuid import UUID, uuid4
 import aiohttp
 import structlog
 from arq.connections import ArqRedis
-from redis.exceptions import RedisError
 
 from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
-from frostdesk.doorbell import WORKER_NAME, connect_redis
+from frostdesk.doorbell import REDIS_AWAY, WORKER_NAME, connect_redis
 from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
@@ -118,7 +117,7 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
         except asyncio.CancelledError:
             if not stop.is_set():
                 raise
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             log.warning("redis is away, the sweep goes on without it", error=repr(error))
             left = [one for one in (*left, worker) if one.is_busy]
             await asyncio.sleep(REDIS_PAUSE_SECONDS)

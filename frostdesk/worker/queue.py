@@ -14,9 +14,8 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import DeserializationError, deserialize_job_raw
 from arq.worker import Worker
-from redis.exceptions import RedisError
 
-from frostdesk.doorbell import BELL, QUEUE, decode_job
+from frostdesk.doorbell import BELL, QUEUE, REDIS_AWAY, decode_job
 from frostdesk.store.together import Together
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
@@ -45,8 +44,6 @@ return {{#due, taken}}
 """
 """Claims jobs that are due: gives how many were, then the id and the body of each that could be
 claimed. A job's score is when it is due: what is being done is out of sight."""
-
-AWAY = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -174,7 +171,7 @@ class QueueWorker(Worker):
                 pipe.lpush(BELL, "1")
                 pipe.ltrim(BELL, 0, 0)
                 await pipe.execute()
-        except AWAY as error:
+        except REDIS_AWAY as error:
             log.warning("jobs could not be given back", jobs=len(job_ids), error=repr(error))
 
     async def _finish(self, job_ids: list[str]) -> dict[str, None]:
@@ -185,7 +182,7 @@ class QueueWorker(Worker):
                 pipe.zrem(QUEUE, *job_ids)
                 pipe.delete(*(prefix + job_id for job_id in job_ids for prefix in kept))
                 await pipe.execute()
-        except AWAY as error:
+        except REDIS_AWAY as error:
             log.warning("jobs that are done stay queued", jobs=len(job_ids), error=repr(error))
         return {}
 
@@ -216,7 +213,7 @@ async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:
 
     One that is due later was being done, or was rung for before the clock was set back.
 
-    Raises RedisError, OSError or TimeoutError if Redis is away.
+    Raises one of `REDIS_AWAY`.
     """
     async with redis.pipeline(transaction=False) as pipe:
         for message_id in message_ids:

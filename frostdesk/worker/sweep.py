@@ -8,9 +8,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 from arq.connections import ArqRedis
-from redis.exceptions import RedisError
 
-from frostdesk.doorbell import REDIS_SECONDS
+from frostdesk.doorbell import REDIS_AWAY, REDIS_SECONDS
 from frostdesk.store.database import LOST
 from frostdesk.store.work import find_unfinished
 from frostdesk.worker.attend import attend
@@ -68,7 +67,7 @@ async def _left_behind(context: Context, redis: ArqRedis) -> list[UUID]:
     try:
         async with asyncio.timeout(REDIS_SECONDS):
             queued = await still_queued(redis, list(found.values()))
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_AWAY:
         queued = set()
     return [conversation for conversation, message in found.items() if message not in queued]
 
