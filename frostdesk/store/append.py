@@ -22,7 +22,11 @@ from frostdesk.events import Event, Sender, conversation_id_for
 from frostdesk.store.database import LOST, Pool
 from frostdesk.store.writing import write_events
 
-BATCH_EVENTS = 256
+BATCH_LEAST = 32
+BATCH_MOST = 256
+"""Between these, half of what waits goes out at a time: one half is written while the other is read
+or answered. Of fewer the database needs more time for each; more would keep others waiting."""
+
 IDLE_TURNS = 3
 
 
@@ -168,18 +172,20 @@ class EventStore:
             idle = idle + 1 if len(self._waiting) == before else 0
 
     def _next_batch(self) -> list[_Unit]:
-        """As many waiting units as fit together, those that expect something first."""
+        """The next of the waiting units that fit together, those that expect something first."""
         batch: list[_Unit] = []
         left: list[_Unit] = []
         # Those left behind count too: what comes after them must not overtake them.
         named: set[object] = set()
         touched: set[object] = set()
-        size = 0
-        for unit in self._waiting:
+        size, most = 0, min(max(len(self._waiting) // 2, BATCH_LEAST), BATCH_MOST)
+        for place, unit in enumerate(self._waiting):
+            if size >= most:
+                left += self._waiting[place:]
+                break
             if unit.done.cancelled():
                 continue
-            clashes = not (named.isdisjoint(unit.touched) and touched.isdisjoint(unit.names))
-            if size >= BATCH_EVENTS or clashes:
+            if not (named.isdisjoint(unit.touched) and touched.isdisjoint(unit.names)):
                 left.append(unit)
             else:
                 batch.append(unit)
@@ -204,9 +210,11 @@ class EventStore:
         else:
             _answer(batch, results)
             return
-        # Here and not above, where this error would go along with theirs, and keep the batch.
-        for unit in batch:
-            await self._append_batch([unit])
+        # Here and not above, where this error would go along with theirs, and keep the batch. Those
+        # whose turn has not come stand at the head of all who wait, however this ends.
+        self._waiting[:0] = batch
+        for _ in range(len(batch)):
+            await self._append_batch([self._waiting.pop(0)])
 
     async def _write(self, batch: list[_Unit]) -> list[list[Appended] | VersionConflictError]:
         async with self._pool.acquire() as connection:
