@@ -16,7 +16,8 @@ import msgspec
 from frostdesk.store.database import Pool
 from frostdesk.store.functions import PLANNED_ONCE, call, function
 from frostdesk.store.together import Together
-from frostdesk.store.work import TAKEN, WORK, Work, load, works_in
+from frostdesk.store.usage import Usage
+from frostdesk.store.work import FOR_ALL, WORK, Work, load, works_in
 
 CLAIM_SECONDS = 20
 """How long a claim outlives the worker that has stopped renewing it."""
@@ -101,8 +102,9 @@ ABANDON = "DELETE FROM claims WHERE holder = $1 AND ($2::uuid IS NULL OR convers
 TAKE = function(
     "take",
     f"""
-CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, boolean, timestamptz)
-    RETURNS TABLE (id uuid, attempts int, at timestamptz, work json, taken json)
+CREATE OR REPLACE FUNCTION {{name}}(uuid[], uuid, boolean, timestamptz,
+                                  calls_per_minute int, counted_to bigint)
+    RETURNS TABLE (id uuid, attempts int, at timestamptz, work json, taken json, used json)
     LANGUAGE plpgsql {PLANNED_ONCE} AS $take$
 #variable_conflict use_column
 DECLARE
@@ -112,13 +114,13 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     WITH claim AS ({CLAIM}) SELECT json_agg(claim) INTO claimed FROM claim;
     RETURN QUERY
-    SELECT claim.conversation_id, claim.attempts, claim.at, found.work, {TAKEN}
+    SELECT claim.conversation_id, claim.attempts, claim.at, found.work, {FOR_ALL}
       FROM json_to_recordset(claimed)
         AS claim (conversation_id uuid, attempts int, at timestamptz)
       LEFT JOIN ({WORK}) AS found ON found.id = claim.conversation_id;
 END $take$;
 """,
-    arguments=4,
+    arguments=6,
 )
 
 
@@ -143,6 +145,7 @@ class Claims:
     def __init__(
         self,
         pool: Pool,
+        usage: Usage,
         *,
         holder: UUID,
         run_out_by: Callable[[], datetime | None] = lambda: None,
@@ -150,8 +153,9 @@ class Claims:
         self.holder = holder
         self._run_out_by = run_out_by
         self._pool = pool
+        self._usage = usage
         self._claiming = Together(self._claim)
-        self._loading = Together(partial(load, pool))
+        self._loading = Together(partial(load, pool, usage=usage))
         self._releasing = Together(self._release)
 
     async def claim(self, conversation_id: UUID, *, urgent: bool = False) -> Claim | None:
@@ -176,10 +180,12 @@ class Claims:
         return await self._releasing((conversation_id, tuple(leaving))) is not None
 
     async def _claim(self, ids: Sequence[UUID], *, urgent: bool = False) -> dict[UUID, Claim]:
+        usage, before = self._usage, self._usage.tally
         arguments = (ids, self.holder, urgent, self._run_out_by())
+        counting = (usage.calls_per_minute, before.position)
         async with self._pool.acquire() as connection:
-            rows = await call(connection, TAKE, *arguments)
-        found = works_in(rows)
+            rows = await call(connection, TAKE, *arguments, *counting)
+        found = works_in(rows, usage, before)
         return {row["id"]: Claim(row["attempts"], row["at"], found.get(row["id"])) for row in rows}
 
     async def _release(

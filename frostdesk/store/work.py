@@ -13,9 +13,12 @@ import msgspec
 
 from frostdesk.events import Lesson
 from frostdesk.store.database import Pool
+from frostdesk.store.functions import PLANNED_ONCE, call, function
+from frostdesk.store.usage import FILLED_AT, NOTHING, USED, Tally, Usage
 
-# The instructor's confirmed lessons ahead, of every customer: once for all that is loaded at once.
-TAKEN = """
+# Once for all that is loaded at once: the instructor's confirmed lessons ahead, of every customer,
+# and the calls that everybody has made since the last count.
+FOR_ALL = f"""
 CASE WHEN row_number() OVER () = 1 THEN (
     SELECT coalesce(json_agg(json_build_object('date', date, 'time', "time",
                                  'duration', duration, 'timezone', timezone,
@@ -23,10 +26,11 @@ CASE WHEN row_number() OVER () = 1 THEN (
                              ORDER BY starts_at), '[]')
       FROM bookings
      WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at) && tstzrange(now(), NULL)
-           AND int4range(instructor_id, instructor_id, '[]') && int4range(1, 1, '[]')) END AS taken
+           AND int4range(instructor_id, instructor_id, '[]') && int4range(1, 1, '[]')) END AS taken,
+CASE WHEN row_number() OVER () = 1 THEN ({USED}) END AS used
 """
 
-WORK = """
+WORK = f"""
 SELECT asked.id, w.work
   FROM unnest($1::uuid[]) AS asked (id)
  CROSS JOIN LATERAL (SELECT json_build_object(
@@ -35,6 +39,7 @@ SELECT asked.id, w.work
     'paused', c.paused, 'stopped', c.stopped,
     'now', clock_timestamp(),
     'version', (SELECT max(version) FROM events WHERE conversation_id = c.id),
+    'filled_at', CASE WHEN NOT (c.paused OR c.stopped) THEN ({FILLED_AT}) END,
     'disclosed', EXISTS (SELECT FROM messages WHERE conversation_id = c.id AND disclosure
                             AND sent_at IS NOT NULL),
     'history', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
@@ -76,7 +81,20 @@ SELECT asked.id, w.work
  WHERE c.id = asked.id LIMIT 1) AS w
 """
 
-LOAD = f"SELECT id, work, {TAKEN} FROM ({WORK}) AS found"
+LOAD = function(
+    "load",
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}(uuid[], calls_per_minute int, counted_to bigint)
+    RETURNS TABLE (id uuid, work json, taken json, used json)
+    LANGUAGE plpgsql {PLANNED_ONCE} AS $load$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT id, work, {FOR_ALL} FROM ({WORK}) AS found;
+END $load$;
+""",
+    arguments=3,
+)
+
 # The planner takes nearly every booking for unannounced, and would read them all; ordered and
 # limited, they come from the index that has the few.
 UNFINISHED = """
@@ -140,6 +158,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     `failed` are the customer's messages that could not be answered.
     `version` is the head of the stream, `customer_version` that of the customer's last words;
     `taken` are the instructor's confirmed lessons ahead, of every customer.
+    With the calls of `filled_at` the customer's minute was full; `tally` counts everybody's.
     """
 
     conversation_id: UUID
@@ -157,6 +176,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[UUID, ...]
     unfinished: tuple[Unfinished, ...]
     bookings: tuple[WorkBooking, ...]
+    filled_at: datetime | None = None
+    tally: Tally = NOTHING
     taken: tuple[Lesson, ...] = ()
 
     @property
@@ -165,17 +186,25 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(m for m in self.unfinished if m.status == "waiting")
 
 
-async def load(pool: Pool, conversation_ids: Sequence[UUID]) -> dict[UUID, Work]:
+async def load(pool: Pool, conversation_ids: Sequence[UUID], usage: Usage) -> dict[UUID, Work]:
     """Those of these conversations that there are, as they stand."""
-    rows = await pool.fetch(LOAD, conversation_ids)
-    return works_in(rows)
+    before = usage.tally
+    arguments = (conversation_ids, usage.calls_per_minute, before.position)
+    async with pool.acquire() as connection:
+        rows = await call(connection, LOAD, *arguments)
+    return works_in(rows, usage, before)
 
 
-def works_in(rows: Sequence[asyncpg.Record]) -> dict[UUID, Work]:
-    """The work in each row that has some; the lessons ahead stand in the first row."""
-    taken = _lessons(rows[0]["taken"]) if rows else ()
+def works_in(rows: Sequence[asyncpg.Record], usage: Usage, before: Tally) -> dict[UUID, Work]:
+    """The work in each row that has some; what is said for all of them stands in the first row.
+
+    `before` is the tally from which the calls were counted on.
+    """
+    if not rows:
+        return {}
+    taken, tally = _lessons(rows[0]["taken"]), usage.add(before, rows[0]["used"])
     return {
-        row["id"]: msgspec.structs.replace(_work(row["work"]), taken=taken)
+        row["id"]: msgspec.structs.replace(_work(row["work"]), taken=taken, tally=tally)
         for row in rows
         if row["work"]
     }

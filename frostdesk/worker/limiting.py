@@ -23,7 +23,7 @@ async def bite(context: Context, work: Work) -> Literal["deferred", "refused"] |
     Deferred, the conversation has been given back until the customer's pace allows an answer.
     Refused, what waits has been marked as failed, for the instructor to see and to retry.
     """
-    allowance = await context.limits.allowance(work.conversation_id, now=work.now)
+    allowance = await context.limits.allowance(work)
     if allowance.free_at:
         await _defer(context, work, allowance.free_at)
         return "deferred"

@@ -19,6 +19,7 @@ from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
 from frostdesk.store.claims import Claims, abandon
 from frostdesk.store.database import LOST, create_pool
+from frostdesk.store.usage import Usage
 from frostdesk.whatsapp.client import WhatsApp
 from frostdesk.worker.clock import DatabaseClock
 from frostdesk.worker.context import Context
@@ -61,6 +62,7 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
     """Everything that reactions need, opened and closed together."""
     sure_until: dict[UUID, float] = {}
     clock = DatabaseClock()
+    usage = Usage(calls_per_minute=settings.customer_calls_per_minute)
     async with contextlib.AsyncExitStack() as stack:
         # The database may have crashed and lost the claims: whoever sends asks again.
         pool = await stack.enter_async_context(
@@ -87,11 +89,11 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
             ),
             limits=Limits(
                 pool,
-                calls_per_minute=settings.customer_calls_per_minute,
+                usage,
                 calls_per_day=settings.model_calls_per_day,
                 timezone=settings.timezone,
             ),
-            claims=Claims(pool, holder=uuid4(), run_out_by=clock.run_out_by),
+            claims=Claims(pool, usage, holder=uuid4(), run_out_by=clock.run_out_by),
             clock=clock,
             sure_until=sure_until,
         )

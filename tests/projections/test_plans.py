@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from frostdesk.limits import Limits
 from frostdesk.store.append import EventStore
 from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.usage import Usage
 from projections import STATEMENTS, TABLES, project
 from projections.shadow import Connection
 from tests.benchmarks.log import fill
@@ -75,12 +75,15 @@ async def test_plans_made_before_anything_was_answered_read_few_entries(
 
 async def _converse(pool: Pool, store: EventStore, phone: str) -> None:
     """A customer writes, and is answered as a worker does it."""
-    claims = Claims(pool, holder=uuid4())
-    limits = Limits(pool, calls_per_minute=10, calls_per_day=1000, timezone=ZURICH)
+    usage = Usage(calls_per_minute=10)
+    claims = Claims(pool, usage, holder=uuid4())
+    limits = Limits(pool, usage, calls_per_day=1000, timezone=ZURICH)
     message = received(by=sender(phone))
     (placed,) = await store.append([message])
-    assert await claims.claim(placed.conversation_id)
-    await limits.allowance(placed.conversation_id, now=datetime.now(UTC))
+    mine = await claims.claim(placed.conversation_id)
+    assert mine
+    assert mine.work
+    await limits.allowance(mine.work)
     reply = generated(answers=(message.id,))
     await store.append([reply], conversation_id=placed.conversation_id)
     await store.append([sent(reply)], conversation_id=placed.conversation_id)

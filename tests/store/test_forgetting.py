@@ -19,6 +19,7 @@ from frostdesk.store import forgetting
 from frostdesk.store.append import EventStore, Expected
 from frostdesk.store.database import Pool, connect
 from frostdesk.store.forgetting import about, erase, kept_of
+from frostdesk.store.usage import Usage
 from frostdesk.store.work import find_unfinished, load
 from projections import past, project
 from tests.factories import (
@@ -177,7 +178,7 @@ async def test_nothing_is_left_to_do(
     proposal = msgspec.json.decode(lesson["data"], type=events.BookingProposed)
     await store.append([cancelled(new(proposal, booking["id"]))], conversation_id=mira)
     assert mira not in await find_unfinished(pool, limit=10, settle_after=0)
-    work = (await load(pool, [mira])).get(mira)
+    work = (await load(pool, [mira], Usage(calls_per_minute=10))).get(mira)
     assert work is None or (not work.unfinished and not any(b.unannounced for b in work.bookings))
     assert await rows_in(pool) == await rebuilt(pool)
 

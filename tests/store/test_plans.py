@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from frostdesk.limits import Limits
+from frostdesk.limits import midnight_before
 from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, connect, create_pool
 from frostdesk.store.reading import list_bookings, list_conversations, list_messages
+from frostdesk.store.usage import Usage
 from frostdesk.store.work import find_unfinished
 from projections import project
 from tests.benchmarks.log import fill
@@ -50,9 +51,11 @@ async def test_the_sweep_reads_no_booking_that_is_told(direct_url: str) -> None:
 
 
 def _operations(pool: Pool, conversation_id: UUID) -> dict[str, Operation]:
-    claims = Claims(pool, holder=uuid4())
-    limits = Limits(pool, calls_per_minute=240, calls_per_day=50_000, timezone=ZURICH)
+    usage = Usage(calls_per_minute=240)
+    claims = Claims(pool, usage, holder=uuid4())
+    midnight = midnight_before(datetime.now(UTC), ZURICH)
     return {
+        "calls of the day": lambda: usage.begin(pool, midnight),
         "last ten messages": lambda: pool.fetch(LAST_TEN, conversation_id),
         "conversations": lambda: list_conversations(pool, limit=50),
         "messages": lambda: list_messages(pool, conversation_id, limit=50),
@@ -61,7 +64,6 @@ def _operations(pool: Pool, conversation_id: UUID) -> dict[str, Operation]:
         "sweep": lambda: find_unfinished(pool, limit=200, settle_after=20),
         "claim": lambda: claims.claim(conversation_id),
         "load": lambda: claims.load(conversation_id),
-        "allowance": lambda: limits.allowance(conversation_id, now=datetime.now(UTC)),
         "release": lambda: claims.release(conversation_id),
     }
 

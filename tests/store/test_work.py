@@ -14,6 +14,7 @@ from frostdesk.store import claims
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.usage import Usage
 from frostdesk.store.work import Work, find_unfinished, load
 from frostdesk.worker.steps import Send, next_step
 from tests.factories import (
@@ -43,14 +44,24 @@ async def told(store: EventStore, pool: Pool, message: NewEvent, *events: NewEve
     (appended,) = await store.append([message])
     for event in events:
         await store.append([event], conversation_id=appended.conversation_id)
-    found = (await load(pool, [appended.conversation_id])).get(appended.conversation_id)
+    found = (await loaded(pool, appended.conversation_id)).get(appended.conversation_id)
     assert found is not None
     return found
 
 
+def claims_of(pool: Pool, holder: UUID) -> Claims:
+    """The claims of a worker for whom no limit is near."""
+    return Claims(pool, Usage(calls_per_minute=1000), holder=holder)
+
+
+async def loaded(pool: Pool, *conversation_ids: UUID) -> dict[UUID, Work]:
+    """The work in these conversations, for a worker who has seen no call."""
+    return await load(pool, conversation_ids, Usage(calls_per_minute=1000))
+
+
 async def claim(pool: Pool, conversation_id: UUID, holder: UUID) -> int | None:
     """Take a conversation; gives which attempt it is, or None."""
-    mine = await Claims(pool, holder=holder).claim(conversation_id)
+    mine = await claims_of(pool, holder).claim(conversation_id)
     return None if mine is None else mine.attempts
 
 
@@ -155,8 +166,8 @@ async def test_lessons_ahead_are_kept_once_for_all_answers(store: EventStore, po
     (eva,) = await store.append([received(by=sender("4181"))])
     one = proposed()
     await store.append([one, confirmed(one)], conversation_id=ben.conversation_id)
-    together = await load(pool, [uuid4(), ben.conversation_id, eva.conversation_id])
-    (alone,) = (await load(pool, [eva.conversation_id])).values()
+    together = await loaded(pool, uuid4(), ben.conversation_id, eva.conversation_id)
+    (alone,) = (await loaded(pool, eva.conversation_id)).values()
     (first, second) = together.values()
     assert first.taken == (lesson(),)
     assert first.taken is second.taken is alone.taken
@@ -173,7 +184,7 @@ async def test_a_decision_is_known_however_many_lessons_there_are(
 
 async def test_an_unknown_conversation_is_no_work(pool: Pool) -> None:
     """There is nothing to load where nobody has written."""
-    assert await load(pool, [uuid4()]) == {}
+    assert await loaded(pool, uuid4()) == {}
 
 
 # Claims
@@ -184,13 +195,13 @@ async def test_one_worker_has_a_conversation(pool: Pool) -> None:
     conversation_id, one, two = uuid4(), uuid4(), uuid4()
     assert await claim(pool, conversation_id, one) == 1
     assert await claim(pool, conversation_id, two) is None
-    assert await Claims(pool, holder=one).release(conversation_id)
+    assert await claims_of(pool, one).release(conversation_id)
     assert await claim(pool, conversation_id, two) == 1
 
 
 async def test_one_worker_takes_a_conversation_once(pool: Pool) -> None:
     """Of several jobs that ask at once one gets it; others get what they asked for meanwhile."""
-    mine = Claims(pool, holder=uuid4())
+    mine = claims_of(pool, uuid4())
     first, second = uuid4(), uuid4()
     asked = [first, second, first, first]
     found = await asyncio.gather(*(mine.claim(conversation_id) for conversation_id in asked))
@@ -206,7 +217,7 @@ async def test_two_workers_share_many_conversations_without_waiting_in_a_circle(
     """Whatever the order in which each asks, every conversation has one holder."""
     ids = [uuid4() for _ in range(200)]
     async with create_pool(database_url) as one, create_pool(database_url) as two:
-        both = [Claims(pool, holder=uuid4()) for pool in (one, two)]
+        both = [claims_of(pool, uuid4()) for pool in (one, two)]
         for _ in range(5):
             taken = await asyncio.gather(
                 *(both[0].claim(i) for i in ids), *(both[1].claim(i) for i in reversed(ids))
@@ -261,7 +272,7 @@ async def test_a_reply_of_before_the_clock_was_set_back_is_found(
     assert await unfinished(pool, settle_after=20) == {}
     await pool.execute("UPDATE messages SET step_at = step_at + interval '1 hour'")
     assert list(await unfinished(pool, settle_after=20)) == [begun.conversation_id]
-    (found,) = (await load(pool, [begun.conversation_id])).values()
+    (found,) = (await loaded(pool, begun.conversation_id)).values()
     assert isinstance(next_step(found, unsent=()), Send)
 
 
@@ -282,7 +293,7 @@ async def test_a_conversation_is_not_given_back_with_work_left(
     (appended,) = await store.append([received()])
     conversation_id, holder = appended.conversation_id, uuid4()
     await claim(pool, conversation_id, holder)
-    assert not await Claims(pool, holder=holder).release(conversation_id)
+    assert not await claims_of(pool, holder).release(conversation_id)
 
 
 @pytest.mark.parametrize("left", [True, False])
@@ -296,9 +307,7 @@ async def test_a_pending_reply_is_work_unless_it_is_left(
     holder = uuid4()
     await claim(pool, found.conversation_id, holder)
     leaving = [reply.id] if left else []
-    assert (
-        await Claims(pool, holder=holder).release(found.conversation_id, leaving=leaving)
-    ) is left
+    assert (await claims_of(pool, holder).release(found.conversation_id, leaving=leaving)) is left
 
 
 # The sweep's question

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from frostdesk.errors import VersionConflictError
-from frostdesk.store.work import load
 from frostdesk.worker.answering import answer
 from frostdesk.worker.main import open_context
 from tests.support.bodies import text_message
@@ -288,9 +287,10 @@ async def test_of_two_answers_one_counts(outside: Desk, environment: dict[str, s
     await outside.model(faults=[turn(None, one), turn("Noted."), turn(None, one, two), turn("So.")])
     await outside.phone().write("A lesson, please")
     await outside.has_events("MessageReceived")
-    (work,) = (await load(outside.pool, [await outside.conversation_id()])).values()
     settings = settings_of(environment)
     async with open_context(settings) as quick, open_context(settings) as slow:
+        work = await quick.claims.load(await outside.conversation_id())
+        assert work is not None
         await answer(quick, work, dropped=0)
         with pytest.raises(VersionConflictError):
             await answer(slow, work, dropped=9)

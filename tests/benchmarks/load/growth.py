@@ -27,6 +27,7 @@ from frostdesk.limits import Limits
 from frostdesk.store.append import EventStore, Expected
 from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, create_pool
+from frostdesk.store.usage import Usage
 from frostdesk.store.work import find_unfinished
 from frostdesk.worker.answering import STALE
 from tests.benchmarks.load.figures import Figure, percentile
@@ -76,8 +77,9 @@ class Log:
         self._pool = pool
         self._store = store
         self._api = Api(desk.session, desk.url)
-        self._claims = Claims(pool, holder=uuid4())
-        self._limits = Limits(pool, calls_per_minute=240, calls_per_day=50_000, timezone=ZURICH)
+        usage = Usage(calls_per_minute=240)
+        self._claims = Claims(pool, usage, holder=uuid4())
+        self._limits = Limits(pool, usage, calls_per_day=50_000, timezone=ZURICH)
         self._customers = int(events / EVENTS_A_VISIT) // VISITS_A_CUSTOMER
         self._wrote: dict[str, list[float]] = defaultdict(list)
 
@@ -109,7 +111,7 @@ class Log:
         await self._timed("claim", self._claims.claim(of))
         work = await self._timed("load", self._claims.load(of))
         assert work
-        await self._timed("allowance", self._limits.allowance(of, now=work.now))
+        await self._limits.allowance(work)
         reply = generated(answers=(message.id,))
         expected = Expected(work.version, STALE)
         await self._timed(
