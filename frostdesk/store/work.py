@@ -97,7 +97,15 @@ END $load$;
 
 # The planner takes nearly every booking for unannounced, and would read them all; ordered and
 # limited, they come from the index that has the few.
-UNFINISHED = """
+UNFINISHED = function(
+    "unfinished",
+    f"""
+CREATE OR REPLACE FUNCTION {{name}}(int, float)
+    RETURNS TABLE (conversation_id uuid, message_id uuid)
+    LANGUAGE plpgsql {PLANNED_ONCE} AS $unfinished$
+#variable_conflict use_column
+BEGIN
+RETURN QUERY
 SELECT conversation_id, max(id::text)::uuid AS message_id
   FROM (SELECT conversation_id, id FROM messages
          WHERE status IN ('waiting', 'pending', 'unsettled', 'repeated')
@@ -111,8 +119,11 @@ SELECT conversation_id, max(id::text)::uuid AS message_id
  WHERE NOT EXISTS (SELECT FROM claims c WHERE c.conversation_id = unfinished.conversation_id
                                           AND c.until > clock_timestamp())
  GROUP BY conversation_id
- LIMIT $1
-"""
+ LIMIT $1;
+END $unfinished$;
+""",
+    arguments=2,
+)
 
 
 class HistoryRow(msgspec.Struct, frozen=True):
@@ -227,5 +238,6 @@ async def find_unfinished(pool: Pool, *, limit: int, settle_after: float) -> dic
 
     Replies of ours count once they are older than `settle_after` seconds.
     """
-    rows = await pool.fetch(UNFINISHED, limit, settle_after)
+    async with pool.acquire() as connection:
+        rows = await call(connection, UNFINISHED, limit, settle_after)
     return {row["conversation_id"]: row["message_id"] for row in rows}
