@@ -6,7 +6,6 @@ Nothing is kept here. A bell that nobody hears costs a customer some seconds, un
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -28,6 +27,7 @@ WORKER_NAME = "frostdesk-worker"
 """The name of a worker's connections, by which Redis tells whether one is there."""
 
 REDIS_SECONDS = 5.0
+END_SECONDS = 0.5
 
 REDIS_AWAY = (RedisError, OSError, TimeoutError)
 """What is raised where Redis is away, silent, or refuses."""
@@ -120,9 +120,7 @@ class Doorbell:
     async def __aexit__(self, *_: object) -> None:
         """Stop; what has not been rung is found by the sweep."""
         if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     def ring(self, *jobs: Job) -> None:
         """Ask for these jobs to be done soon."""
@@ -143,6 +141,13 @@ class Doorbell:
                 self.answers = False
             else:
                 self.answers = True
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task that calls Redis, until it has ended: redis-py may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=END_SECONDS)
 
 
 async def enqueue(redis: ArqRedis, jobs: list[Job]) -> None:

@@ -13,7 +13,7 @@ from arq.connections import ArqRedis
 
 from frostdesk.assistant.instructions import InstructionFiles
 from frostdesk.assistant.model import Model
-from frostdesk.doorbell import REDIS_AWAY, WORKER_NAME, connect_redis
+from frostdesk.doorbell import REDIS_AWAY, WORKER_NAME, connect_redis, end
 from frostdesk.limits import Limits
 from frostdesk.settings import Settings
 from frostdesk.store.append import EventStore
@@ -48,7 +48,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             (sweeping, listening, stopping), return_when=asyncio.FIRST_COMPLETED
         )
         stop.set()
-        sweeping.cancel()
+        await end(sweeping)
         await asyncio.gather(sweeping, listening, return_exceptions=True)
         with contextlib.suppress(*LOST):
             await abandon(context.pool, holder=context.claims.holder)
@@ -113,7 +113,7 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
         stopping.cancel()
         if not running.done():
             await worker.finish(grace=GRACE_SECONDS)
-            running.cancel()
+            await end(running)
         try:
             await running
         except asyncio.CancelledError:
