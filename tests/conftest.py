@@ -28,7 +28,8 @@ from frostdesk.embedded.redis import start_redis
 from frostdesk.simulators.model import ModelSettings, create_model_app
 from frostdesk.simulators.state import WhatsAppSettings
 from frostdesk.simulators.whatsapp import create_whatsapp_app
-from frostdesk.store.database import create_pool
+from frostdesk.store.append import EventStore
+from frostdesk.store.database import Pool, create_pool
 from tests.support.databases import SCHEMA, execute, name_of, new_database
 from tests.support.environments import complete_environment
 from tests.support.keyspaces import empty_keyspace, flush
@@ -130,6 +131,13 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]
     """A pool of connections to this test's own database."""
     async with create_pool(database_url) as pool:
         yield pool
+
+
+@pytest.fixture
+async def store(pool: Pool) -> AsyncIterator[EventStore]:
+    """Appends to this test's database as the service does."""
+    async with EventStore(pool) as store:
+        yield store
 
 
 @pytest.fixture

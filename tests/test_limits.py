@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -10,35 +9,32 @@ import msgspec
 import pytest
 
 from frostdesk.limits import WINDOW, Allowance, Limits, midnight_before
-from frostdesk.store import usage
 from frostdesk.store.append import EventStore
 from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, connect, create_pool
-from frostdesk.store.reading import position_before
 from frostdesk.store.usage import Usage
+from frostdesk.store.work import Work
 from tests.factories import BEN, ZURICH, failed, generated, received, sender
 from tests.support.databases import name_of
-
-
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """Something that appends."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 class Worker:
     """Somebody who asks, in Zurich, with limits that are far off unless named."""
 
     def __init__(self, pool: Pool, a_minute: int = 1000, a_day: int = 1000) -> None:
-        seen = Usage(calls_per_minute=a_minute)
-        self._claims = Claims(pool, seen, holder=uuid4())
-        self._limits = Limits(pool, seen, calls_per_day=a_day, timezone=ZURICH)
+        usage = Usage(calls_per_minute=a_minute)
+        self._claims = Claims(pool, usage, holder=uuid4())
+        self._limits = Limits(pool, usage, calls_per_day=a_day, timezone=ZURICH)
+
+    async def found(self, talk: UUID) -> Work:
+        """A conversation as it stands."""
+        work = await self._claims.load(talk)
+        assert work is not None
+        return work
 
     async def allowance(self, talk: UUID, *, now: datetime | None = None) -> Allowance:
         """What may be done in a conversation as it stands; `now` is the database's clock."""
-        work = await self._claims.load(talk)
-        assert work is not None
+        work = await self.found(talk)
         return await self._limits.allowance(msgspec.structs.replace(work, now=now or work.now))
 
 
@@ -140,24 +136,17 @@ async def test_a_clock_that_leaps_over_midnight_and_back_takes_nothing_from_tomo
     assert not (await worker.allowance(talk, now=tomorrow)).spent
 
 
-async def test_a_day_is_counted_from_its_beginning_once(
-    pool: Pool, store: EventStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also after the clock has been past midnight and was set back."""
-    begun: list[datetime] = []
-
-    async def counted(connection: Pool, moment: datetime) -> int:
-        begun.append(moment)
-        return await position_before(connection, moment)
-
-    monkeypatch.setattr(usage, "position_before", counted)
+async def test_a_day_is_counted_from_its_beginning_once(pool: Pool, store: EventStore) -> None:
+    """What is read with a conversation continues the count, also once a clock was set back."""
     worker = Worker(pool)
     talk = await conversation(store, 1)
     midnight = midnight_before(datetime.now(UTC), ZURICH)
-    today, tomorrow = midnight + timedelta(hours=1), midnight + timedelta(hours=25)
-    for now in (today, today, tomorrow, tomorrow, today, today):
-        await worker.allowance(talk, now=now)
-    assert len(begun) == 3
+    for hour in (1, 25, 1):
+        await worker.allowance(talk, now=midnight + timedelta(hours=hour))
+    for calls in (1, 2):
+        tally = (await worker.found(talk)).tally
+        assert (tally.midnight, tally.calls) == (midnight, calls)
+        await store.append([generated(model="a-model")], conversation_id=talk)
 
 
 async def test_times_are_utc_whatever_the_databases_zone(direct_url: str) -> None:

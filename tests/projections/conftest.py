@@ -9,16 +9,8 @@ import asyncpg
 import pytest
 
 from frostdesk.store import database
-from frostdesk.store.append import EventStore
 from projections.rebuild import Connect
 from projections.shadow import Connection
-
-
-@pytest.fixture
-async def store(pool: asyncpg.Pool[asyncpg.Record]) -> AsyncIterator[EventStore]:
-    """Appends as the service does."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,10 +13,8 @@ import pytest
 
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import CUSTOMER_WORDS, DeliveryUpdated, conversation_id_for
-from frostdesk.store import append
-from frostdesk.store.append import BATCH_MOST, EventStore, Expected, NewEvent
-from frostdesk.store.database import LOST, Pool, create_pool
-from frostdesk.store.writing import write_events
+from frostdesk.store.append import EventStore, Expected, NewEvent
+from frostdesk.store.database import Pool, create_pool
 from tests.factories import (
     ANA,
     cancelled,
@@ -31,9 +28,6 @@ from tests.factories import (
     received,
     sender,
 )
-from tests.support.databases import name_of
-from tests.support.keeping import keeps_its_caller
-from tests.support.ports import free_port
 from tests.support.secrets import PHONE_NUMBER_ID
 
 
@@ -43,13 +37,6 @@ async def stores(database_url: str) -> AsyncIterator[list[EventStore]]:
     async with AsyncExitStack() as stack:
         pools = [await stack.enter_async_context(create_pool(database_url)) for _ in range(3)]
         yield [await stack.enter_async_context(EventStore(pool)) for pool in pools]
-
-
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 async def log_of(pool: Pool) -> list[tuple[UUID, UUID, int]]:
@@ -191,179 +178,6 @@ async def test_a_store_that_closes_ends_those_who_wait(pool: Pool) -> None:
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(waiting, 5)
-
-
-# Neighbours
-
-
-async def test_a_session_that_was_reset_appends_all_the_same(database_url: str) -> None:
-    """As one that a pooler resets between two who use it."""
-    async with create_pool(database_url, max_size=1) as pool, EventStore(pool) as store:
-        conversation_id = await begun(store)
-        await pool.execute("DISCARD TEMP")
-        (appended,) = await store.append([received("Again")])
-        assert (appended.conversation_id, appended.version) == (conversation_id, 2)
-        assert await pool.fetchval("SELECT count(*) FROM messages") == 2
-
-
-async def test_a_refused_event_never_fails_its_neighbours(store: EventStore, pool: Pool) -> None:
-    """Of many appends that share a transaction, only the one that is refused fails."""
-    units = [received(f"message {n}" if n != 5 else "NUL \0") for n in range(12)]
-    results = await asyncio.gather(
-        *(store.append([unit]) for unit in units), return_exceptions=True
-    )
-    assert [n for n, r in enumerate(results) if isinstance(r, BaseException)] == [5]
-    assert isinstance(results[5], asyncpg.PostgresError)
-    assert len(await log_of(pool)) == 11
-
-
-async def test_an_event_that_cannot_be_written_fails_alone(store: EventStore, pool: Pool) -> None:
-    """A text with a lone surrogate, which is no UTF-8, fails without its neighbours."""
-    results = await asyncio.gather(
-        *(store.append([received(text)]) for text in ("a", "\ud800", "b")), return_exceptions=True
-    )
-    assert [isinstance(r, Exception) for r in results] == [False, True, False]
-    assert len(await log_of(pool)) == 2
-
-
-async def test_two_overlapping_lessons_confirmed_in_one_batch(
-    store: EventStore, pool: Pool
-) -> None:
-    """Of two confirmations in one transaction that overlap, exactly one is there afterwards."""
-    ana, ben = await begun(store), (await store.append([received(by=sender("4172"))]))[0]
-    one, two = proposed(), proposed()
-    await store.append([one], conversation_id=ana)
-    await store.append([two], conversation_id=ben.conversation_id)
-    results = await asyncio.gather(
-        store.append([confirmed(one)], conversation_id=ana),
-        store.append([confirmed(two)], conversation_id=ben.conversation_id),
-        return_exceptions=True,
-    )
-    assert [type(r) for r in results] in (
-        [list, asyncpg.ExclusionViolationError],
-        [asyncpg.ExclusionViolationError, list],
-    )
-    assert await pool.fetchval("SELECT count(*) FROM bookings WHERE status = 'confirmed'") == 1
-
-
-async def test_a_session_that_ends_takes_along_what_it_was_writing_and_no_more(
-    store: EventStore, pool: Pool
-) -> None:
-    """Who waited for it is told and can append again; the others find a new session."""
-    messages = [received(by=sender(f"4178{n:07}")) for n in range(4 * BATCH_MOST)]
-    appending = [asyncio.create_task(store.append([message])) for message in messages]
-    await asyncio.wait(appending, return_when=asyncio.FIRST_COMPLETED)
-    await end_sessions(pool)
-    results = await asyncio.gather(*appending, return_exceptions=True)
-    failed = [m for m, r in zip(messages, results, strict=True) if isinstance(r, BaseException)]
-    assert all(isinstance(r, LOST) for r in results if isinstance(r, BaseException))
-    assert len(failed) <= BATCH_MOST
-    for message in failed:
-        await store.append([message])
-    assert len(await log_of(pool)) == len(messages)
-
-
-async def test_a_session_that_ends_among_single_units_fails_one(
-    direct_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch that was refused goes unit by unit; the rest of it finds a new session.
-
-    Behind a pooler not even one fails: it has another session at hand.
-    """
-    writing: Any = write_events
-    trips = 0
-
-    async def write(*arguments: Any) -> Any:
-        nonlocal trips
-        trips += 1
-        if trips == 4:
-            await end_sessions(pool)
-        return await writing(*arguments)
-
-    monkeypatch.setattr(append, "write_events", write)
-    async with create_pool(direct_url) as pool, EventStore(pool) as store:
-        results = await asyncio.gather(*refused_with_others(store, 20), return_exceptions=True)
-    assert sum(isinstance(result, LOST) for result in results) == 1
-    assert sum(isinstance(result, list) for result in results) == 18
-
-
-async def test_a_store_that_closes_among_single_units_ends_those_who_wait(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None of a batch that was refused is forgotten."""
-    writing: Any = write_events
-    alone = asyncio.Event()
-
-    async def write(connection: Any, columns: Any) -> Any:
-        if len(columns[0]) == 1:
-            alone.set()
-            await asyncio.Event().wait()
-        return await writing(connection, columns)
-
-    monkeypatch.setattr(append, "write_events", write)
-    async with EventStore(pool) as store:
-        appending = [asyncio.ensure_future(a) for a in refused_with_others(store, 10)]
-        await alone.wait()
-    async with asyncio.timeout(5):
-        results = await asyncio.gather(*appending, return_exceptions=True)
-    assert {type(result) for result in results} == {asyncio.CancelledError}
-
-
-def refused_with_others(store: EventStore, count: int) -> list[Coroutine[Any, Any, Any]]:
-    """Appends that go together, the first of which PostgreSQL refuses."""
-    texts = ("NUL \0", *("Hello" for _ in range(count - 1)))
-    return [
-        store.append([received(text, by=sender(f"4178{n:07}"))]) for n, text in enumerate(texts)
-    ]
-
-
-async def end_sessions(pool: Pool) -> None:
-    """End every session on this database but the one that does it."""
-    await pool.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-
-
-async def test_a_database_that_refuses_us_fails_everybody_who_waits(direct_url: str) -> None:
-    """At once, and whoever comes later: nobody waits for ever."""
-    async with (
-        create_pool(direct_url.replace(name_of(direct_url), "no_such_database")) as pool,
-        EventStore(pool) as store,
-    ):
-        for count in (2 * BATCH_MOST, 1):
-            appending = [store.append([received()]) for _ in range(count)]
-            async with asyncio.timeout(10):
-                results = await asyncio.gather(*appending, return_exceptions=True)
-            assert {type(result) for result in results} == {asyncpg.InvalidCatalogNameError}
-
-
-async def test_an_append_that_fails_keeps_nobody(store: EventStore) -> None:
-    """What those have in hand whose append fails does not stay in memory, however it fails."""
-    conversation_id = await begun(store)
-
-    async def refused() -> None:
-        await store.append([received("NUL \0")])
-
-    async def refused_beside_another() -> None:
-        beside = asyncio.create_task(store.append([received()]))
-        try:
-            await refused()
-        finally:
-            await beside
-
-    async def overtaken() -> None:
-        await store.append(
-            [generated()], conversation_id=conversation_id, expected=Expected(version=0)
-        )
-
-    async def lost() -> None:
-        away = create_pool(f"postgresql://nobody@127.0.0.1:{free_port()}/")
-        async with away, EventStore(away) as unable:
-            await unable.append([received()])
-
-    for failing in (refused, refused_beside_another, overtaken, lost):
-        assert not await keeps_its_caller(failing), failing.__name__
 
 
 # Expectations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -23,13 +22,6 @@ from tests.factories import (
     received,
     sent,
 )
-
-
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 class Forgotten:

@@ -31,13 +31,6 @@ VALUES (gen_random_uuid(), gen_random_uuid(), 1, 'ReplySent', '{}') RETURNING po
 """
 
 
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
-
-
 class Follower:
     """A subscription that runs beside the test and keeps what it has seen."""
 

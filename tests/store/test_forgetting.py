@@ -58,13 +58,6 @@ KEPT = {"kind", "language", "model", "stage", "status"}
 
 
 @pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
-
-
-@pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """A connection of its own, as the command has one."""
     connection = await connect(database_url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,13 +18,6 @@ from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import Cursor, decode_cursor, encode_cursor
 from tests.factories import cancelled, confirmed, failed, generated, proposed, received, sender
-
-
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 async def write(store: EventStore, phone: str = "4179") -> UUID:

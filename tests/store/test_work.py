@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -30,13 +29,6 @@ from tests.factories import (
     sender,
     sent,
 )
-
-
-@pytest.fixture
-async def store(pool: Pool) -> AsyncIterator[EventStore]:
-    """A store on this test's database."""
-    async with EventStore(pool) as store:
-        yield store
 
 
 async def told(store: EventStore, pool: Pool, message: NewEvent, *events: NewEvent) -> Work:
