@@ -27,7 +27,9 @@ WORKER_NAME = "frostdesk-worker"
 """The name of a worker's connections, by which Redis tells whether one is there."""
 
 REDIS_SECONDS = 5.0
+
 END_SECONDS = 0.5
+"""How long a task may take to end before it is told again."""
 
 REDIS_AWAY = (RedisError, OSError, TimeoutError)
 """What is raised where Redis is away, silent, or refuses."""
@@ -144,7 +146,11 @@ class Doorbell:
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task that calls Redis, until it has ended: redis-py may swallow a cancellation."""
+    """Cancel a task that calls Redis, and again until it has ended.
+
+    With a time limit redis-py sends by `asyncio.wait_for`, which swallows a cancellation that comes
+    as the sending ends (python/cpython#86296, up to Python 3.11).
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=END_SECONDS)
