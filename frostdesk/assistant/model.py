@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import msgspec
 
 from frostdesk.assistant.completion import Completion, read_completion
@@ -44,10 +45,19 @@ class Model:
     """
 
     def __init__(
-        self, *, api_key: str, base_url: str | None, name: str, timeout: float = 60.0
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        api_key: str,
+        base_url: str | None,
+        name: str,
+        timeout: float = 60.0,
     ) -> None:
         """`timeout` is in seconds and bounds a whole call; `base_url` None is OpenAI's own."""
-        import openai  # noqa: PLC0415 - see the class: only who calls a model pays for it
+        # See the class: only who calls a model pays for these.
+        import openai  # noqa: PLC0415
+
+        from frostdesk.assistant.transport import Straight  # noqa: PLC0415
 
         self.name = name
         self._timeout = timeout
@@ -57,7 +67,7 @@ class Model:
             base_url=base_url,
             timeout=None,
             max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),
+            http_client=Straight(session),
         )
         self._url = f"{self._client.base_url}chat/completions"  # joined once, not for every call
         self._server = urlsplit(str(self._client.base_url)).hostname or "its address"
@@ -84,10 +94,6 @@ class Model:
             body |= {"tools": tools, "tool_choice": "auto"}
         return read_completion(await self._post(body))
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
     async def _post(self, body: dict[str, Any]) -> bytes:
         """The answer as it came. The typed `create` would cost several times the CPU."""
         try:
@@ -101,7 +107,7 @@ class Model:
             ) from None
         except self._openai.APIStatusError as error:
             raise _refusal(error, server=self._server, with_tools="tools" in body) from None
-        except (self._openai.OpenAIError, OSError) as error:
+        except (self._openai.OpenAIError, aiohttp.ClientError, OSError) as error:
             raise TryAgainError(
                 f"The connection to the model's server at {self._server} failed or was lost"
                 f" ({_kind(error)}). If this stays, check OPENAI_BASE_URL and the network."

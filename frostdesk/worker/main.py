@@ -72,17 +72,16 @@ async def open_context(settings: Settings) -> AsyncIterator[Context]:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         )
-        model = Model(
-            api_key=settings.openai_api_key,
-            base_url=settings.openai_base_url,
-            name=settings.openai_model,
-        )
-        stack.push_async_callback(model.close)
         yield Context(
             settings=settings,
             pool=pool,
             store=store,
-            model=model,
+            model=Model(
+                session,
+                api_key=settings.openai_api_key,
+                base_url=settings.openai_base_url,
+                name=settings.openai_model,
+            ),
             instructions=InstructionFiles(settings.rules_file, settings.disclosure_file),
             whatsapp=WhatsApp(
                 session, api_url=settings.whatsapp_api_url, token=settings.whatsapp_token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
@@ -24,8 +25,6 @@ async def model(server: ScriptedServer, aiohttp_server: AiohttpServer) -> AsyncI
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.answer)
     http = await aiohttp_server(app)
-    model = Model(
-        api_key="sk-invented", base_url=str(http.make_url("/v1")), name="small", timeout=0.5
-    )
-    yield model
-    await model.close()
+    base_url = str(http.make_url("/v1"))
+    async with aiohttp.ClientSession() as session:
+        yield Model(session, api_key="sk-invented", base_url=base_url, name="small", timeout=0.5)

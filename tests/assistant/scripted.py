@@ -101,6 +101,17 @@ def fails(status: int, words: str = "no", **error: Any) -> Answer:
     return body({"error": {"message": words, **error}}, status=status)
 
 
+def packed(answer: Answer) -> Answer:
+    """The same answer, with its body packed by gzip."""
+
+    async def pack(request: web.Request) -> web.StreamResponse:
+        response = await answer(request)
+        response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    return pack
+
+
 async def cuts(request: web.Request) -> web.StreamResponse:
     """A connection that is lost in the middle of the body."""
     response = web.StreamResponse(headers={"Content-Length": "1000"})

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 
@@ -26,6 +27,7 @@ from tests.assistant.scripted import (
     fails,
     hangs_up,
     message,
+    packed,
     says,
     stalls,
 )
@@ -53,6 +55,27 @@ async def test_a_call_is_one_request(model: Model, server: ScriptedServer) -> No
 
     assert server.bodies == [{"model": "small", "messages": HELLO}]
     assert server.headers[0]["Authorization"] == "Bearer sk-invented"
+
+
+async def test_a_call_is_signed_and_named(model: Model, server: ScriptedServer) -> None:
+    """The key, what is sent and what is wanted stand in the headers, and who asks."""
+    server.script(says("Hi!"))
+
+    await complete(model)
+
+    sent = server.headers[0]
+    assert sent["Authorization"] == "Bearer sk-invented"
+    assert sent["Content-Type"] == sent["Accept"] == "application/json"
+    assert sent["User-Agent"].startswith("AsyncOpenAI/Python")
+    assert int(sent["Content-Length"]) > 0
+
+
+async def test_a_packed_answer_is_read(model: Model, server: ScriptedServer) -> None:
+    """A server may pack what it answers; its refusals too."""
+    server.script(packed(says("Hi!")), packed(fails(400, "unknown", code="unknown_parameter")))
+
+    assert (await complete(model)).text == "Hi!"
+    assert "unknown_parameter" in str(await failure(model))
 
 
 async def test_tools_are_offered(model: Model, server: ScriptedServer) -> None:
@@ -208,10 +231,9 @@ async def test_what_may_pass_is_tried_again(
 
 async def test_a_refused_connection_may_pass() -> None:
     """A server that is not there is named, and tried again."""
-    model = Model(api_key="sk-invented", base_url=f"http://127.0.0.1:{unused_port()}/v1", name="m")
-
-    error = await failure(model)
-    await model.close()
+    base_url = f"http://127.0.0.1:{unused_port()}/v1"
+    async with aiohttp.ClientSession() as session:
+        error = await failure(Model(session, api_key="sk-invented", base_url=base_url, name="m"))
 
     assert isinstance(error, TryAgainError)
     assert "127.0.0.1" in str(error)
