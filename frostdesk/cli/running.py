@@ -27,7 +27,7 @@ DATA_DIR = Path(".frostdesk")
 DEV_FILE = DATA_DIR / "dev.json"
 """What a running `frostdesk dev` has set up, so that other commands find it."""
 
-GARBAGE_OBJECTS = 10_000
+GARBAGE_OBJECTS = 50_000
 """So many new objects have Python look for cycles. Its own 700 are there in a moment, and requests
 and replies leave no cycles."""
 

@@ -198,7 +198,10 @@ class EventStore:
     async def _append_batch(self, batch: list[_Unit]) -> None:
         """Append a batch; if the database refuses it, each unit alone, so none fails another."""
         try:
-            results = await self._write(batch)
+            async with self._pool.acquire() as connection:
+                rows = await write_events(connection, _columns(batch))
+                # Nobody has to wait until the connection is given back.
+                _answer(batch, _results(batch, rows))
         except asyncio.CancelledError:
             for unit in batch:
                 unit.done.cancel()
@@ -208,18 +211,12 @@ class EventStore:
                 _fail(batch, error)
                 return
         else:
-            _answer(batch, results)
             return
         # Here and not above, where this error would go along with theirs, and keep the batch. Those
         # whose turn has not come stand at the head of all who wait, however this ends.
         self._waiting[:0] = batch
         for _ in range(len(batch)):
             await self._append_batch([self._waiting.pop(0)])
-
-    async def _write(self, batch: list[_Unit]) -> list[list[Appended] | VersionConflictError]:
-        async with self._pool.acquire() as connection:
-            rows = await write_events(connection, _columns(batch))
-        return _results(batch, rows)
 
 
 def _answer(batch: list[_Unit], results: list[list[Appended] | VersionConflictError]) -> None:
