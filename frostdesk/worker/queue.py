@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, cast
 from uuid import UUID
 
@@ -26,10 +26,11 @@ LEASE_SECONDS = 30
 """How long a job whose worker has vanished is kept from the others. One that takes longer is looked
 at by another worker, finds its conversation claimed, and is left alone."""
 
-HIDDEN_SECONDS = LEASE_SECONDS + 1
-"""How long it stays out of sight: until its lease has ended, by whichever clock."""
-
 BELL_SECONDS = 1
+
+HIDDEN_SECONDS = LEASE_SECONDS + 1 + 2 * BELL_SECONDS
+"""How long it stays out of sight: until its lease has ended, by whichever clock. Whoever waited for
+the bell took it as late as BELL_SECONDS after the time it told, and looks as far ahead."""
 
 TAKE = f"""
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
@@ -90,39 +91,48 @@ class QueueWorker(Worker):
             ctx={"context": context},
             handle_signals=False,
         )
-        self._take = redis.register_script(TAKE)
         self._finishing = Together(self._finish)
         self._ended = asyncio.Event()
 
     async def main(self) -> None:
-        """Take what is due, then wait for the bell, or for room, or for a second."""
+        """Take what is due, as long as there is more, then when the bell rings, or each second."""
+        more = True
         while True:
             self._forget_done()
             await self.heart_beat()
             room = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
-            if room <= 0:
+            if room > 0:
+                more = await self._take_due(room, at_once=more) == room
+                await asyncio.sleep(0)  # what was taken begins before this goes on
+            else:
+                more = True
                 self._ended.clear()
                 with contextlib.suppress(TimeoutError):
                     # wait_for of Python 3.11 swallows a cancellation that meets the event.
                     async with asyncio.timeout(BELL_SECONDS):
                         await self._ended.wait()
-            elif await self._take_due(room) < room:
-                await asyncio.sleep(0)  # what was taken begins before this goes on
-                await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
-    async def _take_due(self, most: int) -> int:
-        """Claim what is due, at most so much, and begin it. Returns how many jobs were due."""
+    async def _take_due(self, most: int, *, at_once: bool) -> int:
+        """Claim what is due, at most so much, and begin it. Returns how many jobs were due.
+
+        Else than `at_once` it waits for the bell, BELL_SECONDS at most, in the same trip: Redis
+        goes on with a connection's next command once the one that waits has ended.
+        """
         now_ms = _now_ms()
-        due, taken = await self._take(
-            keys=[QUEUE],
-            args=[
-                now_ms,
-                most,
-                now_ms + HIDDEN_SECONDS * 1000,
+        async with self.pool.pipeline(transaction=False) as pipe:
+            if not at_once:
+                pipe.blpop([BELL], timeout=BELL_SECONDS)
+            pipe.eval(
+                TAKE,
+                1,
+                QUEUE,
+                str(now_ms if at_once else now_ms + BELL_SECONDS * 1000),
+                str(most),
+                str(now_ms + HIDDEN_SECONDS * 1000),
                 in_progress_key_prefix,
                 job_key_prefix,
-            ],
-        )
+            )
+            *_, (due, taken) = await pipe.execute()
         jobs = {job_id.decode(errors="replace"): body for job_id, body in taken}
         if not self.allow_pick_jobs:  # any longer: nobody would wait for what began now
             await self._give_back(*jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
@@ -18,13 +18,16 @@ class Gate:
     """Passes bytes on to a server, and back, as long as it is open.
 
     `trips` counts how often a client has spoken first or after the server: round trips, of which
-    each may carry several questions.
+    each may carry several questions. `holding` is set once it holds an answer back.
     """
 
     def __init__(self, target: str) -> None:
         """`target` is the URL of a PostgreSQL or a Redis, on a socket or on the network."""
         self.port = free_port()
         self.trips = 0
+        self.holding = asyncio.Event()
+        self._words = b""
+        self._released = asyncio.Event()
         self._target = target
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
@@ -58,6 +61,14 @@ class Gate:
         await asyncio.gather(*self._passing, return_exceptions=True)
         await asyncio.sleep(0)  # in which the transports that were cut are let go
 
+    def hold(self, words: bytes) -> None:
+        """Hold back the next answer with these words in it, until `release`."""
+        self._words = words
+
+    def release(self) -> None:
+        """Pass on what is held back."""
+        self._released.set()
+
     def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._pass(reader, writer))
         self._passing.add(task)
@@ -68,14 +79,17 @@ class Gate:
         writers = [writer]
         answered = True
 
-        def asks() -> None:
+        async def asks(_: bytes) -> None:
             nonlocal answered
             self.trips += answered
             answered = False
 
-        def answers() -> None:
+        async def answers(chunk: bytes) -> None:
             nonlocal answered
             answered = True
+            if self._words and self._words in chunk:
+                self.holding.set()
+                await self._released.wait()
 
         try:
             there, back = await self._connect()
@@ -97,12 +111,14 @@ class Gate:
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Callable[[], None]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    passing: Callable[[bytes], Awaitable[None]],
 ) -> None:
     """Pass on until one side hangs up, then hang up on the other. Tells of each piece before."""
     with suppress(OSError):
         while chunk := await reader.read(_CHUNK):
-            passing()
+            await passing(chunk)
             writer.write(chunk)
             await writer.drain()
     writer.close()

@@ -110,46 +110,26 @@ async def test_a_job_that_is_cancelled_is_given_back_at_once(
 
 
 async def test_what_is_claimed_as_a_worker_ends_is_given_back(
-    redis: ArqRedis,
-    outside: Desk,
-    environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    redis: ArqRedis, outside: Desk, environment: dict[str, str]
 ) -> None:
     """Redis answers the claim after the signal: nobody would wait for what began then."""
     await outside.model(latency=1)
-    async with worker_on(redis, environment) as (worker, _):
+    async with (
+        gate_to(environment["FROSTDESK_REDIS_URL"]) as gate,
+        connect_redis(gate.url) as through_gate,
+        worker_on(through_gate, environment) as (worker, _),
+    ):
         await written(outside)
         await outside.model_is_called()
-        claimed, signalled = hold_back_claims(worker, monkeypatch)
+        gate.hold(b"generate_reply")
         second = await written(outside, BEN, 2)
-        await claimed.wait()
+        await gate.holding.wait()
         finishing = asyncio.create_task(worker.finish(grace=5))
         await asyncio.sleep(0)
-        signalled.set()
+        gate.release()
         await finishing
         assert await still_queued(redis, [second]) == {second}
         assert await outside.model_calls() == 1
-
-
-def hold_back_claims(
-    worker: QueueWorker, monkeypatch: pytest.MonkeyPatch
-) -> tuple[asyncio.Event, asyncio.Event]:
-    """From now on a claim that has got something is answered once the second event is set.
-
-    The first is set as it is held back.
-    """
-    claimed, answered = asyncio.Event(), asyncio.Event()
-    take = worker._take  # noqa: SLF001  # the one place where Redis is slow at the right moment
-
-    async def take_and_wait(**more: Any) -> Any:
-        taken = await take(**more)
-        if taken[1]:
-            claimed.set()
-            await answered.wait()
-        return taken
-
-    monkeypatch.setattr(worker, "_take", take_and_wait)
-    return claimed, answered
 
 
 async def test_a_job_that_cancels_itself_ends_no_worker(
