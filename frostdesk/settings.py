@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     whatsapp_api_url: str = GRAPH_API_URL
     instructor_token: str = ""
     openai_api_key: str = ""
-    openai_base_url: str | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
     openai_model: str = "gpt-5-mini"
     timezone: ZoneInfo = ZoneInfo("Europe/Zurich")
     customer_calls_per_minute: int = 240

@@ -24,7 +24,9 @@ Message = dict[str, Any]
 _OVERLOADED = (408, 429)
 _SERVER_ERROR = 500
 
+_MOVED = (301, 302, 303, 307, 308)
 _ADVICE = {
+    **dict.fromkeys(_MOVED, "Check OPENAI_BASE_URL: it sends elsewhere, which is not followed."),
     401: "Check OPENAI_API_KEY.",
     403: "Check that the key in OPENAI_API_KEY may use this model.",
     404: "Check FROSTDESK_OPENAI_MODEL and OPENAI_BASE_URL.",
@@ -49,28 +51,29 @@ class Model:
         session: aiohttp.ClientSession,
         *,
         api_key: str,
-        base_url: str | None,
+        base_url: str,
         name: str,
         timeout: float = 60.0,
     ) -> None:
-        """`timeout` is in seconds and bounds a whole call; `base_url` None is OpenAI's own."""
+        """`timeout` is in seconds and bounds a whole call."""
         # See the class: only who calls a model pays for these.
         import openai  # noqa: PLC0415
 
-        from frostdesk.assistant.transport import Straight  # noqa: PLC0415
+        from frostdesk.assistant.transport import Straight, proxy_for  # noqa: PLC0415
 
         self.name = name
         self._timeout = timeout
         self._openai = openai
+        base_url = base_url.rstrip("/")
+        self._url = f"{base_url}/chat/completions"
+        self._server = urlsplit(base_url).hostname or "its address"
         self._client = openai.AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
             timeout=None,
             max_retries=0,
-            http_client=Straight(session),
+            http_client=Straight(session, proxy=proxy_for(base_url)),
         )
-        self._url = f"{self._client.base_url}chat/completions"  # joined once, not for every call
-        self._server = urlsplit(str(self._client.base_url)).hostname or "its address"
 
     def __repr__(self) -> str:
         """The key never reaches a log."""
@@ -107,7 +110,7 @@ class Model:
             ) from None
         except self._openai.APIStatusError as error:
             raise _refusal(error, server=self._server, with_tools="tools" in body) from None
-        except (self._openai.OpenAIError, aiohttp.ClientError, OSError) as error:
+        except (self._openai.OpenAIError, aiohttp.ClientError, OSError, ValueError) as error:
             raise TryAgainError(
                 f"The connection to the model's server at {self._server} failed or was lost"
                 f" ({_kind(error)}). If this stays, check OPENAI_BASE_URL and the network."
@@ -133,8 +136,8 @@ def _refusal(error: APIStatusError, *, server: str, with_tools: bool) -> FrostDe
 
 def _machine_words(error: APIStatusError) -> str:
     """The error's code, type and parameter, where they are identifiers and no prose."""
-    words = dict.fromkeys(filter(None, (error.code, error.type, error.param)))
-    plain = [word for word in words if re.fullmatch(r"[a-z][a-z0-9_.]{0,63}", str(word))]
+    said = (str(word) for word in (error.code, error.type, error.param))
+    plain = [word for word in dict.fromkeys(said) if re.fullmatch(r"[a-z][a-z0-9_.]{0,63}", word)]
     return f" ({', '.join(plain)})" if plain else ""
 
 

@@ -47,14 +47,19 @@ class ScriptedServer:
         return [m["content"] for m in self.bodies[-1]["messages"] if m["role"] == "tool"]
 
 
-def body(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+def body(
+    body: Any,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    content_type: str = "application/json",
+) -> Answer:
     """A body as it is, or anything else as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=raw, status=status, headers=headers, content_type="application/json"
-        )
+        said = {"Content-Type": content_type, **(headers or {})}
+        return web.Response(body=raw, status=status, headers=said)
 
     return answer
 

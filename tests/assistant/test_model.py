@@ -11,7 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import unused_port
+from pytest_aiohttp import AiohttpServer
 
 from frostdesk.assistant.completion import Completion
 from frostdesk.assistant.model import Model, ToolsRefusedError
@@ -238,6 +240,72 @@ async def test_a_refused_connection_may_pass() -> None:
     assert isinstance(error, TryAgainError)
     assert "127.0.0.1" in str(error)
     assert "OPENAI_BASE_URL" in str(error)
+
+
+async def test_a_base_url_may_be_a_host_alone(
+    server: ScriptedServer, aiohttp_server: AiohttpServer
+) -> None:
+    """The path is joined to it, not to the host's name."""
+    app = web.Application()
+    app.router.add_post("/chat/completions", server.answer)
+    http = await aiohttp_server(app)
+    server.script(says("Hi!"))
+
+    async with aiohttp.ClientSession() as session:
+        base_url = f"http://127.0.0.1:{http.port}"
+        model = Model(session, api_key="sk-invented", base_url=base_url, name="m")
+        assert (await complete(model)).text == "Hi!"
+
+
+async def test_a_proxy_of_the_environment_is_used(
+    server: ScriptedServer, aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As other programs of the same machine reach the network, unless the host is exempt."""
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.answer)
+    http = await aiohttp_server(app)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{http.port}")
+    server.script(says("Hi!"))
+
+    async with aiohttp.ClientSession() as session:
+        far = Model(session, api_key="k", base_url="http://model.invalid/v1", name="m")
+        assert (await complete(far)).text == "Hi!"
+        monkeypatch.setenv("no_proxy", "model.invalid")
+        direct = Model(session, api_key="k", base_url="http://model.invalid/v1", name="m")
+        assert isinstance(await failure(direct), TryAgainError)
+    assert server.headers[0]["Host"] == "model.invalid"
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("status", [301, 307])
+async def test_a_redirect_is_not_followed(
+    model: Model, server: ScriptedServer, status: int
+) -> None:
+    """A customer's words go to no address that nobody has configured."""
+    server.script(body({}, status=status, headers={"Location": "/v1/chat/completions"}))
+
+    error = await failure(model)
+
+    assert isinstance(error, GiveUpError)
+    assert "OPENAI_BASE_URL" in str(error)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        fails(400, type=[1], code={"a": 1}),
+        fails(400, code=7, param=""),
+        body({"error": "no"}, status=400, content_type="application/json; charset=rot13"),
+        body(b"\xff\xfe", status=400, content_type="text/plain; charset=utf-16"),
+        body([], status=400),
+    ],
+)
+async def test_odd_refusals_stay(model: Model, server: ScriptedServer, answer: Answer) -> None:
+    """An error that is not as documented is still a refusal."""
+    server.script(answer)
+
+    assert isinstance(await failure(model), GiveUpError)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])

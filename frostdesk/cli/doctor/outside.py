@@ -12,8 +12,7 @@ from frostdesk.settings import Settings
 
 async def check_model(settings: Settings) -> list[Verdict]:
     """Whether the model's server takes our key and knows the model."""
-    base = (settings.openai_base_url or "https://api.openai.com/v1").rstrip("/")
-    status, body = await _ask(f"{base}/models", settings.openai_api_key)
+    status, body = await _ask(f"{settings.openai_base_url}/models", settings.openai_api_key)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return [Verdict("model", "failed", "the key is refused", "Correct OPENAI_API_KEY.")]
     if status != HTTPStatus.OK:
@@ -46,11 +45,16 @@ async def check_whatsapp(settings: Settings) -> list[Verdict]:
 
 
 async def _ask(url: str, key: str) -> tuple[int, str]:
-    """The status and the body of a GET; status 0 and the error's kind if there is no answer."""
+    """The status and the body of a GET; status 0 and the error's kind if there is no answer.
+
+    The worker follows no redirect either.
+    """
     try:
         async with (
             aiohttp.ClientSession() as session,
-            session.get(url, headers={"Authorization": f"Bearer {key}"}) as answer,
+            session.get(
+                url, headers={"Authorization": f"Bearer {key}"}, allow_redirects=False
+            ) as answer,
         ):
             return answer.status, (await answer.read()).decode(errors="replace")
     except (aiohttp.ClientError, OSError) as error:
