@@ -157,7 +157,7 @@ async def end(task: asyncio.Task[Any]) -> None:
 
 
 async def enqueue(redis: ArqRedis, jobs: list[Job]) -> None:
-    """Put jobs on the queue in one trip, in arq's own format.
+    """Put jobs on the queue, and ring, in one trip, in arq's own format.
 
     Raises one of `REDIS_AWAY`.
     """

@@ -15,7 +15,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import DeserializationError, deserialize_job_raw
 from arq.worker import Worker
 
-from frostdesk.doorbell import BELL, QUEUE, REDIS_AWAY, decode_job
+from frostdesk.doorbell import BELL, QUEUE, REDIS_AWAY, decode_job, enqueue
 from frostdesk.store.together import Together
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
@@ -29,8 +29,9 @@ at by another worker, finds its conversation claimed, and is left alone."""
 BELL_SECONDS = 1
 
 HIDDEN_SECONDS = LEASE_SECONDS + 1 + 2 * BELL_SECONDS
-"""How long it stays out of sight: until its lease has ended, by whichever clock. Whoever waited for
-the bell took it as late as BELL_SECONDS after the time it told, and looks as far ahead."""
+"""How long it stays out of sight, from the time that a worker told: until its lease has ended. That
+begins up to BELL_SECONDS later, as the worker waits for the bell; who looks for it looks as far
+ahead; and a second is for clocks that differ."""
 
 TAKE = f"""
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
@@ -95,12 +96,15 @@ class QueueWorker(Worker):
         self._ended = asyncio.Event()
 
     async def main(self) -> None:
-        """Take what is due, as long as there is more, then when the bell rings, or each second."""
+        """Take what is due as long as there is room, until `finish`.
+
+        While `more` may be due, at once; else when the bell rings, or after a second.
+        """
         more = True
-        while True:
+        while self.allow_pick_jobs:
             self._forget_done()
             await self.heart_beat()
-            room = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
+            room = self.max_jobs - len(self.tasks)
             if room > 0:
                 more = await self._take_due(room, at_once=more) == room
                 await asyncio.sleep(0)  # what was taken begins before this goes on
@@ -115,8 +119,10 @@ class QueueWorker(Worker):
     async def _take_due(self, most: int, *, at_once: bool) -> int:
         """Claim what is due, at most so much, and begin it. Returns how many jobs were due.
 
-        Else than `at_once` it waits for the bell, BELL_SECONDS at most, in the same trip: Redis
-        goes on with a connection's next command once the one that waits has ended.
+        Unless `at_once` it waits for the bell, BELL_SECONDS at most, in the same trip: Redis goes
+        on with a connection's next command once the one that waits has ended. What is due is asked
+        for before that, and so for as late as it may end. Cancelled, it leaves what Redis claims
+        meanwhile to the sweep.
         """
         now_ms = _now_ms()
         async with self.pool.pipeline(transaction=False) as pipe:
@@ -210,12 +216,22 @@ class QueueWorker(Worker):
     async def finish(self, *, grace: float) -> None:
         """Take no more jobs, and give those under way `grace` seconds; then they are cancelled."""
         self.allow_pick_jobs = False
+        await self._hear_out()
         running = set(self.tasks.values())
         if running:
             _, late = await asyncio.wait(running, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def _hear_out(self) -> None:
+        """Let `main` end by itself: what Redis claims for it until then is given back."""
+        if self.main_task is None or self.main_task.done():
+            return
+        with contextlib.suppress(*REDIS_AWAY):  # of which `main` tells
+            async with asyncio.timeout(2 * BELL_SECONDS):
+                await enqueue(self.pool, [])
+                await asyncio.wait((self.main_task,))
 
 
 async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from arq.worker import func
 from structlog.testing import capture_logs
 
 from frostdesk import doorbell
-from frostdesk.doorbell import QUEUE, Job, connect_redis, encode_job, enqueue
+from frostdesk.doorbell import QUEUE, Job, connect_redis, encode_job, end, enqueue
 from frostdesk.worker import sweep
 from frostdesk.worker.main import open_context
 from frostdesk.worker.queue import QueueWorker, still_queued
@@ -85,9 +86,7 @@ async def worker_on(
         worker = QueueWorker(redis, context)
         running = asyncio.create_task(worker.async_run())
         yield worker, running
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
+        await end(running)
 
 
 async def written(outside: Desk, phone: str = ANA, count: int = 1) -> UUID:
@@ -130,6 +129,30 @@ async def test_what_is_claimed_as_a_worker_ends_is_given_back(
         await finishing
         assert await still_queued(redis, [second]) == {second}
         assert await outside.model_calls() == 1
+
+
+async def test_what_is_rung_for_as_an_idle_worker_ends_is_left_to_the_next(
+    redis: ArqRedis, environment: dict[str, str]
+) -> None:
+    """Redis may have claimed a job for it at the moment it is told to end."""
+    chance = random.Random(7)  # noqa: S311  # to be repeated
+    done = set[int]()
+
+    async def note(_: dict[str, Any], number: str) -> None:
+        done.add(int(number))
+
+    for number in range(40):
+        job = Job(str(UUID(int=number)), "note", (str(number),))
+        async with worker_on(redis, environment) as (worker, _):
+            worker.functions["note"] = func(cast("WorkerCoroutine", note))
+            await asyncio.sleep(0.02)
+            ringing = asyncio.create_task(enqueue(redis, [job]))
+            await asyncio.sleep(chance.random() * 0.002)
+            await worker.finish(grace=1)
+        await ringing
+        queued = await still_queued(redis, [UUID(int=number)])
+        assert number in done or queued, f"job {number} is neither done nor queued"
+        await redis.flushdb()
 
 
 async def test_a_job_that_cancels_itself_ends_no_worker(
