@@ -107,6 +107,7 @@ class EventStore:
         self._waiting: list[_Unit] = []
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | None = None
 
     async def __aenter__(self) -> Self:
         """Start collecting."""
@@ -148,6 +149,12 @@ class EventStore:
             del done  # an error of its own names this frame, and would be kept by it
 
     async def _run(self) -> None:
+        try:
+            await self._append_what_comes()
+        finally:
+            await self._give_back()
+
+    async def _append_what_comes(self) -> None:
         enough = 0
         while True:
             await self._bell.wait()
@@ -158,6 +165,8 @@ class EventStore:
                 self._bell.clear()
             await self._append_batch(batch)
             batch.clear()  # nobody's events are kept until the next batch
+            if not self._waiting:
+                await self._give_back()
 
     async def _collect(self, *, enough: int) -> None:
         """Let those come along who are arriving just now: wait while turns of the loop bring more.
@@ -198,10 +207,7 @@ class EventStore:
     async def _append_batch(self, batch: list[_Unit]) -> None:
         """Append a batch; if the database refuses it, each unit alone, so none fails another."""
         try:
-            async with self._pool.acquire() as connection:
-                rows = await write_events(connection, _columns(batch))
-                # Nobody has to wait until the connection is given back.
-                _answer(batch, _results(batch, rows))
+            results = await self._write(batch)
         except asyncio.CancelledError:
             for unit in batch:
                 unit.done.cancel()
@@ -211,12 +217,32 @@ class EventStore:
                 _fail(batch, error)
                 return
         else:
+            _answer(batch, results)
             return
         # Here and not above, where this error would go along with theirs, and keep the batch. Those
         # whose turn has not come stand at the head of all who wait, however this ends.
         self._waiting[:0] = batch
         for _ in range(len(batch)):
             await self._append_batch([self._waiting.pop(0)])
+
+    async def _write(self, batch: list[_Unit]) -> list[list[Appended] | VersionConflictError]:
+        """Write by a connection that is kept while more events wait.
+
+        So neither they nor those who are answered wait for it to go back and come again.
+        """
+        if self._connection is None:
+            self._connection = await self._pool.acquire()
+        try:
+            rows = await write_events(self._connection, _columns(batch))
+        except BaseException:
+            await self._give_back()
+            raise
+        return _results(batch, rows)
+
+    async def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await self._pool.release(connection)
 
 
 def _answer(batch: list[_Unit], results: list[list[Appended] | VersionConflictError]) -> None:
