@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 from uuid import UUID
 
@@ -26,12 +26,10 @@ LEASE_SECONDS = 30
 """How long a job whose worker has vanished is kept from the others. One that takes longer is looked
 at by another worker, finds its conversation claimed, and is left alone."""
 
-BELL_SECONDS = 1
+HIDDEN_SECONDS = LEASE_SECONDS + 1
+"""How long it stays out of sight: until its lease has ended, by whichever clock."""
 
-HIDDEN_SECONDS = LEASE_SECONDS + 1 + 2 * BELL_SECONDS
-"""How long it stays out of sight, from the time that a worker told: until its lease has ended. That
-begins up to BELL_SECONDS later, as the worker waits for the bell; who looks for it looks as far
-ahead; and a second is for clocks that differ."""
+BELL_SECONDS = 1
 
 TAKE = f"""
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
@@ -92,53 +90,42 @@ class QueueWorker(Worker):
             ctx={"context": context},
             handle_signals=False,
         )
+        self._take = redis.register_script(TAKE)
         self._finishing = Together(self._finish)
         self._ended = asyncio.Event()
 
     async def main(self) -> None:
-        """Take what is due as long as there is room, until `finish`.
+        """Take what is due, then wait for the bell, or for room, or for a second, until `finish`.
 
-        While `more` may be due, at once; else when the bell rings, or after a second.
+        Who waits for the bell claims nothing yet: it may fall silent, and must not keep a job.
         """
-        more = True
         while self.allow_pick_jobs:
             self._forget_done()
             await self.heart_beat()
             room = self.max_jobs - len(self.tasks)
-            if room > 0:
-                more = await self._take_due(room, at_once=more) == room
-                await asyncio.sleep(0)  # what was taken begins before this goes on
-            else:
-                more = True
+            if room <= 0:
                 self._ended.clear()
                 with contextlib.suppress(TimeoutError):
                     # wait_for of Python 3.11 swallows a cancellation that meets the event.
                     async with asyncio.timeout(BELL_SECONDS):
                         await self._ended.wait()
+            elif await self._take_due(room) < room:
+                await asyncio.sleep(0)  # what was taken begins before this goes on
+                await cast("Awaitable[object]", self.pool.blpop([BELL], timeout=BELL_SECONDS))
 
-    async def _take_due(self, most: int, *, at_once: bool) -> int:
-        """Claim what is due, at most so much, and begin it. Returns how many jobs were due.
-
-        Unless `at_once` it waits for the bell, BELL_SECONDS at most, in the same trip: Redis goes
-        on with a connection's next command once the one that waits has ended. What is due is asked
-        for before that, and so for as late as it may end. Cancelled, it leaves what Redis claims
-        meanwhile to the sweep.
-        """
+    async def _take_due(self, most: int) -> int:
+        """Claim what is due, at most so much, and begin it. Returns how many jobs were due."""
         now_ms = _now_ms()
-        async with self.pool.pipeline(transaction=False) as pipe:
-            if not at_once:
-                pipe.blpop([BELL], timeout=BELL_SECONDS)
-            pipe.eval(
-                TAKE,
-                1,
-                QUEUE,
-                str(now_ms if at_once else now_ms + BELL_SECONDS * 1000),
-                str(most),
-                str(now_ms + HIDDEN_SECONDS * 1000),
+        due, taken = await self._take(
+            keys=[QUEUE],
+            args=[
+                now_ms,
+                most,
+                now_ms + HIDDEN_SECONDS * 1000,
                 in_progress_key_prefix,
                 job_key_prefix,
-            )
-            *_, (due, taken) = await pipe.execute()
+            ],
+        )
         jobs = {job_id.decode(errors="replace"): body for job_id, body in taken}
         if not self.allow_pick_jobs:  # any longer: nobody would wait for what began now
             await self._give_back(*jobs)
@@ -232,6 +219,7 @@ class QueueWorker(Worker):
             async with asyncio.timeout(2 * BELL_SECONDS):
                 await enqueue(self.pool, [])
                 await asyncio.wait((self.main_task,))
+                await enqueue(self.pool, [])  # for the others, whose bell that may have been
 
 
 async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:

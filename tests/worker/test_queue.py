@@ -131,6 +131,23 @@ async def test_what_is_claimed_as_a_worker_ends_is_given_back(
         assert await outside.model_calls() == 1
 
 
+async def test_a_worker_that_falls_silent_while_it_waits_keeps_no_job(
+    redis: ArqRedis, outside: Desk, environment: dict[str, str]
+) -> None:
+    """The bell reaches it no more; what was rung for is left to whoever is there."""
+    async with (
+        gate_to(environment["FROSTDESK_REDIS_URL"]) as gate,
+        connect_redis(gate.url) as through_gate,
+        worker_on(through_gate, environment),
+    ):
+        gate.hold(b":bell")
+        message_id = await written(outside)
+        await gate.holding.wait()
+        assert await still_queued(redis, [message_id]) == {message_id}
+        gate.release()
+        assert len(await outside.phone().hears()) == 1
+
+
 async def test_what_is_rung_for_as_an_idle_worker_ends_is_left_to_the_next(
     redis: ArqRedis, environment: dict[str, str]
 ) -> None:
