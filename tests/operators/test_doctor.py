@@ -91,6 +91,16 @@ async def test_a_variable_is_wrong(
     await assert_finds(listening | planted, **expected)
 
 
+async def test_the_model_is_behind_a_proxy(
+    listening: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The doctor asks by the way that the worker takes."""
+    far = {"OPENAI_BASE_URL": "http://model.invalid/v1"}
+    await assert_finds(listening | far, model="OPENAI_BASE_URL")
+    monkeypatch.setenv("http_proxy", listening["OPENAI_BASE_URL"].removesuffix("/v1"))
+    await assert_finds(listening | far)
+
+
 async def test_there_is_no_such_database(listening: dict[str, str]) -> None:
     """A database that does not exist is told from a server that is away."""
     url = urlsplit(listening["FROSTDESK_DATABASE_URL"])._replace(path="/nothing").geturl()

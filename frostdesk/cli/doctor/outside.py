@@ -6,13 +6,15 @@ from http import HTTPStatus
 
 import aiohttp
 
+from frostdesk.assistant.transport import proxy_for
 from frostdesk.cli.doctor.verdict import Verdict
 from frostdesk.settings import Settings
 
 
 async def check_model(settings: Settings) -> list[Verdict]:
     """Whether the model's server takes our key and knows the model."""
-    status, body = await _ask(f"{settings.openai_base_url}/models", settings.openai_api_key)
+    url = f"{settings.openai_base_url}/models"
+    status, body = await _ask(url, settings.openai_api_key, proxy=proxy_for(url))
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return [Verdict("model", "failed", "the key is refused", "Correct OPENAI_API_KEY.")]
     if status != HTTPStatus.OK:
@@ -44,7 +46,7 @@ async def check_whatsapp(settings: Settings) -> list[Verdict]:
     return [Verdict("whatsapp", "failed", f"no answer ({status or body})", advice)]
 
 
-async def _ask(url: str, key: str) -> tuple[int, str]:
+async def _ask(url: str, key: str, *, proxy: str | None = None) -> tuple[int, str]:
     """The status and the body of a GET; status 0 and the error's kind if there is no answer.
 
     The worker follows no redirect either.
@@ -53,7 +55,10 @@ async def _ask(url: str, key: str) -> tuple[int, str]:
         async with (
             aiohttp.ClientSession() as session,
             session.get(
-                url, headers={"Authorization": f"Bearer {key}"}, allow_redirects=False
+                url,
+                headers={"Authorization": f"Bearer {key}"},
+                proxy=proxy,
+                allow_redirects=False,
             ) as answer,
         ):
             return answer.status, (await answer.read()).decode(errors="replace")
