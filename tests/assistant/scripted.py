@@ -9,10 +9,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from aiohttp import web
 
+from frostdesk.assistant.completion import Completion
 from frostdesk.assistant.instructions import load_instructions
+from frostdesk.assistant.model import Model
 from frostdesk.assistant.prompt import HistoryEntry, Situation
+from frostdesk.errors import FrostDeskError
 from frostdesk.events import Lesson
 from frostdesk.lessons.checking import make_lesson
 
@@ -21,6 +25,21 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ZURICH = ZoneInfo("Europe/Zurich")
 NOW = datetime(2027, 1, 14, 12, 0, tzinfo=UTC)  # a Thursday, 13:00 in Zurich
 INSTRUCTIONS = load_instructions(None, None)
+
+
+HELLO = [{"role": "user", "content": "A secret about my knee"}]
+
+
+async def complete(model: Model, tools: list[dict[str, Any]] | None = None) -> Completion:
+    """The answer to one message."""
+    return await model.complete(HELLO, tools=tools)
+
+
+async def failure(model: Model, tools: list[dict[str, Any]] | None = None) -> FrostDeskError:
+    """The error that one message ends in."""
+    with pytest.raises(FrostDeskError) as caught:
+        await model.complete(HELLO, tools=tools)
+    return caught.value
 
 
 class ScriptedServer:

@@ -11,42 +11,27 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import unused_port
-from pytest_aiohttp import AiohttpServer
 
-from frostdesk.assistant.completion import Completion
 from frostdesk.assistant.model import Model, ToolsRefusedError
 from frostdesk.assistant.tools import TOOLS
-from frostdesk.errors import FrostDeskError, GiveUpError, TryAgainError
+from frostdesk.errors import GiveUpError, TryAgainError
 from tests.assistant.scripted import (
+    HELLO,
     Answer,
     ScriptedServer,
     asks,
     body,
     calls,
+    complete,
     cuts,
     fails,
+    failure,
     hangs_up,
     message,
-    packed,
     says,
     stalls,
 )
-
-HELLO = [{"role": "user", "content": "A secret about my knee"}]
-
-
-async def complete(model: Model, tools: list[dict[str, Any]] | None = None) -> Completion:
-    """The answer to one message."""
-    return await model.complete(HELLO, tools=tools)
-
-
-async def failure(model: Model, tools: list[dict[str, Any]] | None = None) -> FrostDeskError:
-    """The error that one message ends in."""
-    with pytest.raises(FrostDeskError) as caught:
-        await model.complete(HELLO, tools=tools)
-    return caught.value
 
 
 async def test_a_call_is_one_request(model: Model, server: ScriptedServer) -> None:
@@ -57,27 +42,6 @@ async def test_a_call_is_one_request(model: Model, server: ScriptedServer) -> No
 
     assert server.bodies == [{"model": "small", "messages": HELLO}]
     assert server.headers[0]["Authorization"] == "Bearer sk-invented"
-
-
-async def test_a_call_is_signed_and_named(model: Model, server: ScriptedServer) -> None:
-    """The key, what is sent and what is wanted stand in the headers, and who asks."""
-    server.script(says("Hi!"))
-
-    await complete(model)
-
-    sent = server.headers[0]
-    assert sent["Authorization"] == "Bearer sk-invented"
-    assert sent["Content-Type"] == sent["Accept"] == "application/json"
-    assert sent["User-Agent"].startswith("AsyncOpenAI/Python")
-    assert int(sent["Content-Length"]) > 0
-
-
-async def test_a_packed_answer_is_read(model: Model, server: ScriptedServer) -> None:
-    """A server may pack what it answers; its refusals too."""
-    server.script(packed(says("Hi!")), packed(fails(400, "unknown", code="unknown_parameter")))
-
-    assert (await complete(model)).text == "Hi!"
-    assert "unknown_parameter" in str(await failure(model))
 
 
 async def test_tools_are_offered(model: Model, server: ScriptedServer) -> None:
@@ -240,55 +204,6 @@ async def test_a_refused_connection_may_pass() -> None:
     assert isinstance(error, TryAgainError)
     assert "127.0.0.1" in str(error)
     assert "OPENAI_BASE_URL" in str(error)
-
-
-async def test_a_base_url_may_be_a_host_alone(
-    server: ScriptedServer, aiohttp_server: AiohttpServer
-) -> None:
-    """The path is joined to it, not to the host's name."""
-    app = web.Application()
-    app.router.add_post("/chat/completions", server.answer)
-    http = await aiohttp_server(app)
-    server.script(says("Hi!"))
-
-    async with aiohttp.ClientSession() as session:
-        base_url = f"http://127.0.0.1:{http.port}"
-        model = Model(session, api_key="sk-invented", base_url=base_url, name="m")
-        assert (await complete(model)).text == "Hi!"
-
-
-async def test_a_proxy_of_the_environment_is_used(
-    server: ScriptedServer, aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As other programs of the same machine reach the network, unless the host is exempt."""
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", server.answer)
-    http = await aiohttp_server(app)
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{http.port}")
-    server.script(says("Hi!"))
-
-    async with aiohttp.ClientSession() as session:
-        far = Model(session, api_key="k", base_url="http://model.invalid/v1", name="m")
-        assert (await complete(far)).text == "Hi!"
-        monkeypatch.setenv("no_proxy", "model.invalid")
-        direct = Model(session, api_key="k", base_url="http://model.invalid/v1", name="m")
-        assert isinstance(await failure(direct), TryAgainError)
-    assert server.headers[0]["Host"] == "model.invalid"
-    assert len(server.bodies) == 1
-
-
-@pytest.mark.parametrize("status", [301, 307])
-async def test_a_redirect_is_not_followed(
-    model: Model, server: ScriptedServer, status: int
-) -> None:
-    """A customer's words go to no address that nobody has configured."""
-    server.script(body({}, status=status, headers={"Location": "/v1/chat/completions"}))
-
-    error = await failure(model)
-
-    assert isinstance(error, GiveUpError)
-    assert "OPENAI_BASE_URL" in str(error)
-    assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize(
