@@ -21,6 +21,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, settings
 from pytest_aiohttp import AiohttpServer
 
 from frostdesk.embedded.postgres import start_postgres
@@ -40,6 +41,10 @@ from tests.support.programs import Programs
 from tests.support.secrets import APP_SECRET, MODEL_KEY, PHONE_NUMBER_ID, WHATSAPP_TOKEN
 from tests.support.servers import served
 from tests.support.service import service_login as service_login_on
+
+# A shared machine may stand still at any moment, which says nothing of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 

@@ -176,7 +176,6 @@ def _attack(
 def _attack_with(cases: Any, send: Callable[[Case[Any]], object]) -> None:
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

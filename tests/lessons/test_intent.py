@@ -1,6 +1,8 @@
 """Lessons found in plain words, and words that put none down."""
 
-import time as clock
+import time
+import timeit
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
@@ -265,10 +267,12 @@ def test_any_jumble_of_times_is_read(pieces: list[str]) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "1", "1:00 to ", "one and a half ", "10 h ", "! ", "ﷺ"])
 def test_a_huge_text_costs_little(piece: str) -> None:
-    """100,000 characters of the least favourable kind take well under 50 ms of processor time."""
+    """100,000 characters of the least favourable kind cost less than to count to two million."""
     text = (piece * 100_000)[:100_000]
-    find_lesson(text, today=MONDAY)
-    began = clock.process_time()
-    find_lesson(text, today=MONDAY)
+    counting = least_seconds(lambda: sum(range(2_000_000)))
+    assert least_seconds(lambda: find_lesson(text, today=MONDAY)) < counting
 
-    assert clock.process_time() - began < 0.05
+
+def least_seconds(work: Callable[[], object]) -> float:
+    """Of the processor, in the best of five goes: in the others something else may come between."""
+    return min(timeit.repeat(work, timer=time.process_time, number=1, repeat=5))

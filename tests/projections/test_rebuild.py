@@ -353,7 +353,6 @@ async def test_a_lost_connection_changes_nothing_and_the_next_run_cleans_up(
 
 
 @settings(
-    deadline=None,
     max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -15,7 +15,6 @@ from projections.shadow import EVERYTHING, extent, from_nothing
 from tests.projections.random_events import DATA, RandomEvent, as_rows, random_log
 
 ON_A_SHARED_DATABASE = settings(
-    deadline=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

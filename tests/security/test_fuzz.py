@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frostdesk.whatsapp.webhook import parse_webhook
@@ -37,12 +37,7 @@ def test_no_input_breaks_it(name: str) -> None:
     """What is nearly right, and what is nothing of the kind, is read or refused."""
     target = TARGETS[name]
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @settings(max_examples=EXAMPLES, database=None)
     @given(mutated(target) | st.binary(max_size=200))
     def feed(data: bytes) -> None:
         target.run(data)
