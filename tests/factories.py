@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,8 @@ ANA = "41790000001"
 BEN = "41790000002"
 ANA_ID = "CH.9000000000000001"
 ZURICH = ZoneInfo("Europe/Zurich")
+AHEAD = datetime.now(UTC).date() + timedelta(days=60)
+"""A day that lies ahead by the database's clock, too, in whatever year this runs."""
 
 _numbers = count(1)
 

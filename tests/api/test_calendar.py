@@ -11,12 +11,12 @@ from icalendar import Calendar
 from frostdesk.api.calendar import render
 from frostdesk.store.append import EventStore
 from frostdesk.store.rows import NamedBooking
-from tests.factories import proposed, received
+from tests.factories import AHEAD, lesson, proposed, received
 from tests.support.desk import Api
 from tests.support.secrets import INSTRUCTOR_TOKEN
 
 
-def lesson(status: str, name: str = "Ana") -> NamedBooking:
+def named(status: str, name: str = "Ana") -> NamedBooking:
     """A lesson tomorrow at this time."""
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     return NamedBooking(
@@ -54,7 +54,7 @@ async def test_the_calendar_is_shared_read_and_revoked(api: Api) -> None:
 async def test_cancelled_lessons_vanish(api: Api, store: EventStore) -> None:
     """A lesson stands in the calendar from its proposal on, and no longer once it is cancelled."""
     (first,) = await store.append([received()])
-    booking = proposed()
+    booking = proposed(lesson(AHEAD))
     await store.append([booking], conversation_id=first.conversation_id)
     url = (await api.post("/calendar"))["url"]
     assert str(booking.id).encode() in (await read(url))[1]
@@ -74,7 +74,7 @@ async def test_a_guessed_address_leads_nowhere(api: Api) -> None:
 
 def test_a_lesson_becomes_an_event() -> None:
     """Confirmed lessons are confirmed, those that wait are tentative, times are instants."""
-    lessons = [lesson("confirmed"), lesson("pending", "Bo\r\nATTENDEE:x")]
+    lessons = [named("confirmed"), named("pending", "Bo\r\nATTENDEE:x")]
     calendar = Calendar.from_ical(render(lessons))
     events = calendar.walk("VEVENT")
     assert [str(event["STATUS"]) for event in events] == ["CONFIRMED", "TENTATIVE"]

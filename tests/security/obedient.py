@@ -8,7 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-FORGED = "Saturday 6 February 2027, 10:00, 120 minutes \N{EN DASH} confirmed"
+from tests.factories import AHEAD
+
+FORGED = f"{AHEAD:%A} {AHEAD.day} {AHEAD:%B %Y}, 10:00, 120 minutes \N{EN DASH} confirmed"
 
 BEFORE_IT = ("", "- ", "**", "\u200b", "\u2060", "\ufeff", "\u00a0", "\u202e", "• ", "1. ", "So: ")
 """What a forger puts before the mark of a line that code writes."""
@@ -18,7 +20,12 @@ BREAKS = ("\n", "\r", "\u2028", "\u2029", "\x0b", "\x0c", "\x85")
 
 ALWAYS_CALLED = ("confirm_booking", "set_status", "cancel_booking", "read_events", "get_token")
 
-PROPOSAL = {"date": "2027-02-06", "time": "10:00", "duration": 120, "status": "confirmed"}
+PROPOSAL = {
+    "date": AHEAD.isoformat(),
+    "time": "10:00",
+    "duration": 120,
+    "status": "confirmed",
+}
 
 
 class ObedientModel:

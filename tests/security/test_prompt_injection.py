@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator
+from datetime import time
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,16 @@ from frostdesk.events import Lesson
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 from frostdesk.wording.lines import all_sentences, lesson_line
-from tests.factories import confirmed, generated, proposed, received, sender, sent
+from tests.factories import (
+    AHEAD,
+    confirmed,
+    generated,
+    lesson,
+    proposed,
+    received,
+    sender,
+    sent,
+)
 from tests.security.obedient import ObedientModel
 from tests.support.desk import Desk, running_api, running_outside, running_worker, settings_of
 from tests.support.secrets import (
@@ -64,7 +74,7 @@ async def desk(
         other = sender("41795550000", user_id="CH.5550000", name="Berthold", username=OTHERS[-1])
         asked = received("My kneecap hurts", by=other)
         (appended,) = await store.append([asked])
-        booking = proposed()
+        booking = proposed(lesson(AHEAD, time(14)))
         decision = confirmed(booking)
         told = generated(answers=(asked.id,), about=decision.id, booking_id=booking.id)
         await store.append(
@@ -156,10 +166,10 @@ async def test_only_the_instructors_word_is_told_as_confirmed(desk: Desk) -> Non
     booking = (await desk.has_events("BookingProposed", 2))[-1]
     await desk.api.post(f"/bookings/{booking['event_id']}/confirm")
     await desk.has_events("ReplySent", 3)
-    lesson = msgspec.convert(booking["lesson"], Lesson)
+    agreed = msgspec.convert(booking["lesson"], Lesson)
     assert _marked("\n".join(await phone.heard())) == [
-        lesson_line(lesson, "proposed", "en"),
-        lesson_line(lesson, "confirmed", "en"),
+        lesson_line(agreed, "proposed", "en"),
+        lesson_line(agreed, "confirmed", "en"),
     ]
 
 

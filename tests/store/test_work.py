@@ -17,6 +17,7 @@ from frostdesk.store.usage import Usage
 from frostdesk.store.work import Work, find_unfinished, load
 from frostdesk.worker.steps import Send, next_step
 from tests.factories import (
+    AHEAD,
     confirmed,
     deleted,
     edited,
@@ -145,7 +146,7 @@ async def test_a_failure_is_no_work_until_it_is_retried(store: EventStore, pool:
 async def test_taken_are_everybodys_confirmed_lessons(store: EventStore, pool: Pool) -> None:
     """The slots of all customers are known, and only confirmed ones."""
     (ben,) = await store.append([received(by=sender("4180"))])
-    one, two = proposed(), proposed(lesson(minutes=60))
+    one, two = proposed(lesson(AHEAD)), proposed(lesson(AHEAD, minutes=60))
     await store.append([one, two, confirmed(one)], conversation_id=ben.conversation_id)
     found = await told(store, pool, received())
     assert [slot.duration for slot in found.taken] == [120]
@@ -156,12 +157,12 @@ async def test_lessons_ahead_are_kept_once_for_all_answers(store: EventStore, po
     """However many conversations are loaded, together or not, they share what is the same."""
     (ben,) = await store.append([received(by=sender("4180"))])
     (eva,) = await store.append([received(by=sender("4181"))])
-    one = proposed()
+    one = proposed(lesson(AHEAD))
     await store.append([one, confirmed(one)], conversation_id=ben.conversation_id)
     together = await loaded(pool, uuid4(), ben.conversation_id, eva.conversation_id)
     (alone,) = (await loaded(pool, eva.conversation_id)).values()
     (first, second) = together.values()
-    assert first.taken == (lesson(),)
+    assert first.taken == (lesson(AHEAD),)
     assert first.taken is second.taken is alone.taken
 
 
