@@ -10,6 +10,7 @@ pgbouncer in transaction mode, but for the replication stream of the live update
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -45,6 +46,10 @@ from tests.support.service import service_login as service_login_on
 # A shared machine may stand still at any moment, which says nothing of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# Where a script runs the tests in its background, its shell has had us ignore Ctrl-C, and so have
+# the programs that we start, which are to be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
