@@ -248,13 +248,6 @@ async def test_a_login_of_redis_that_runs_no_scripts(
     await assert_finds(healthy | {"FROSTDESK_REDIS_URL": narrow}, redis="scripts included")
 
 
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time is given to a worker that may just be starting."""
-    monkeypatch.setattr("frostdesk.cli.doctor.redis.WORKER_SECONDS", 0.3)
-
-
-@pytest.mark.usefixtures("at_once")
 async def test_no_worker_runs(healthy: dict[str, str]) -> None:
     """Nobody who would answer is connected to Redis."""
     await assert_finds(healthy, worker="Start `frostdesk worker`")
@@ -267,7 +260,6 @@ async def test_a_worker_that_starts_is_waited_for(healthy: dict[str, str]) -> No
         assert await examining == {}
 
 
-@pytest.mark.usefixtures("at_once")
 async def test_messages_wait_for_long(healthy: dict[str, str], pool: Pool) -> None:
     """What nobody answers is counted, with the age of the oldest."""
     async with EventStore(pool) as store:
