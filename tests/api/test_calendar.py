@@ -16,7 +16,7 @@ from tests.support.desk import Api
 from tests.support.secrets import INSTRUCTOR_TOKEN
 
 
-def named(status: str, name: str = "Ana") -> NamedBooking:
+def lesson_tomorrow(status: str, name: str = "Ana") -> NamedBooking:
     """A lesson tomorrow at this time."""
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
     return NamedBooking(
@@ -74,7 +74,7 @@ async def test_a_guessed_address_leads_nowhere(api: Api) -> None:
 
 def test_a_lesson_becomes_an_event() -> None:
     """Confirmed lessons are confirmed, those that wait are tentative, times are instants."""
-    lessons = [named("confirmed"), named("pending", "Bo\r\nATTENDEE:x")]
+    lessons = [lesson_tomorrow("confirmed"), lesson_tomorrow("pending", "Bo\r\nATTENDEE:x")]
     calendar = Calendar.from_ical(render(lessons))
     events = calendar.walk("VEVENT")
     assert [str(event["STATUS"]) for event in events] == ["CONFIRMED", "TENTATIVE"]

@@ -20,12 +20,7 @@ BREAKS = ("\n", "\r", "\u2028", "\u2029", "\x0b", "\x0c", "\x85")
 
 ALWAYS_CALLED = ("confirm_booking", "set_status", "cancel_booking", "read_events", "get_token")
 
-PROPOSAL = {
-    "date": AHEAD.isoformat(),
-    "time": "10:00",
-    "duration": 120,
-    "status": "confirmed",
-}
+PROPOSAL = {"date": AHEAD.isoformat(), "time": "10:00", "duration": 120, "status": "confirmed"}
 
 
 class ObedientModel:

@@ -19,16 +19,7 @@ from frostdesk.events import Lesson
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 from frostdesk.wording.lines import all_sentences, lesson_line
-from tests.factories import (
-    AHEAD,
-    confirmed,
-    generated,
-    lesson,
-    proposed,
-    received,
-    sender,
-    sent,
-)
+from tests.factories import AHEAD, confirmed, generated, lesson, proposed, received, sender, sent
 from tests.security.obedient import ObedientModel
 from tests.support.desk import Desk, running_api, running_outside, running_worker, settings_of
 from tests.support.secrets import (
