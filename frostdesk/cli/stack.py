@@ -73,14 +73,16 @@ async def running_stack(
             processes={},
         )
         ending.push_async_callback(_stop, stack)
-        commands = {name: [name] for name in SERVICE}
+        commands, ports = {name: [name] for name in SERVICE}, [port]
         if stack.model_url:
             commands["simulated model"] = ["simulate-model", "--port", str(port + 1)]
+            ports.append(port + 1)
         if stack.whatsapp_url:
             commands["simulated WhatsApp"] = ["simulate-whatsapp", "--port", str(port + 2)]
+            ports.append(port + 2)
         for name, command in commands.items():
             stack.processes[name] = await _start(command, environment, quiet=quiet)
-        await _ready(stack, [port + offset for offset in range(len(commands) - 1)])
+        await _ready(stack, ports)
         yield stack
 
 

@@ -43,9 +43,9 @@ def nothing_set(**variables: str) -> dict[str, str]:
 class Dev:
     """A running `frostdesk dev` in a folder of its own."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **variables: str) -> None:
         self.folder = folder
-        self.environment = nothing_set(FROSTDESK_PORT=str(port))
+        self.environment = nothing_set(FROSTDESK_PORT=str(port), **variables)
         self._log = folder / "dev.log"
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -148,6 +148,20 @@ async def test_everything_on_one_machine(dev: Dev, tmp_path: Path) -> None:
         assert await again.ctrl_c() == 0
     finally:
         again.end()
+
+
+async def test_a_model_of_ones_own_beside_a_simulated_whatsapp(tmp_path: Path) -> None:
+    """With a key for the model alone, everything else stands in as before."""
+    port = three_ports()
+    model = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"http://127.0.0.1:{port + 1}/v1"}
+    dev = Dev(tmp_path, port, **model)
+    try:
+        await dev.ready()
+        assert "Simulated model" not in dev.output()
+        assert f"http://127.0.0.1:{port + 2}" in dev.output()
+        assert await dev.ctrl_c() == 0
+    finally:
+        dev.end()
 
 
 async def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
