@@ -95,8 +95,8 @@ def _stop_or_resume(work: Work) -> Step | None:
     for message in reversed(work.waiting):
         if wants_no_messages(message.text):
             return None if work.stopped else Stop(message)
-        if work.stopped and wants_messages_again(message.text):
-            return Resume(message)
+        if wants_messages_again(message.text):
+            return Resume(message) if work.stopped else None
     return None
 
 

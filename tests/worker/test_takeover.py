@@ -7,6 +7,7 @@ from uuid import UUID
 
 import aiohttp
 
+from tests.support.bodies import text_message
 from tests.support.desk import Desk
 from tests.support.secrets import INSTRUCTOR_TOKEN
 from tests.support.waiting import until
@@ -160,6 +161,21 @@ async def test_stop_is_confirmed_once_and_kept(desk: Desk) -> None:
     assert await desk.model_calls() == calls
     await phone.write("start")
     await phone.hears(3)
+    assert len(await desk.events("AutomationStopped")) == 1
+    assert len(await desk.events("AutomationResumed")) == 1
+
+
+async def test_the_last_word_counts(desk: Desk) -> None:
+    """STOP and START that wait together are START: nothing is stopped, and an answer comes."""
+    await desk.deliver(text_message("STOP"), text_message("START"))
+    await desk.phone().hears()
+    assert await desk.events("AutomationStopped") == []
+    await desk.is_idle()
+    await desk.phone().write("STOP")
+    await desk.phone().hears(2)
+    await desk.is_idle()
+    await desk.deliver(text_message("STOP"), text_message("START"))
+    await desk.phone().hears(3)
     assert len(await desk.events("AutomationStopped")) == 1
     assert len(await desk.events("AutomationResumed")) == 1
 
