@@ -41,7 +41,7 @@ SELECT asked.id, w.work
     'version', (SELECT max(version) FROM events WHERE conversation_id = c.id),
     'filled_at', CASE WHEN NOT (c.paused OR c.stopped) THEN ({FILLED_AT}) END,
     'disclosed', EXISTS (SELECT FROM messages WHERE conversation_id = c.id AND disclosure
-                            AND sent_at IS NOT NULL),
+                            AND sent_at IS NOT NULL AND status <> 'failed'),
     'history', (SELECT coalesce(json_agg(m ORDER BY m.version), '[]')
                   FROM (SELECT role, author, content AS text, version,
                                CASE role WHEN 'user' THEN sent_at ELSE created_at END AS at

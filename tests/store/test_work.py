@@ -102,6 +102,17 @@ async def test_a_disclosure_that_never_got_out_does_not_count(
     assert not found.disclosed
 
 
+async def test_a_disclosure_that_was_accepted_and_then_failed_does_not_count(
+    store: EventStore, pool: Pool
+) -> None:
+    """WhatsApp may take a reply and say later that it did not arrive."""
+    message = received()
+    reply = generated(answers=(message.id,), disclosure=True)
+    failure = failed(reply_id=reply.id, stage="send")
+    found = await told(store, pool, message, reply, sent(reply), failure)
+    assert not found.disclosed
+
+
 async def test_a_reply_that_failed_is_not_in_the_history(store: EventStore, pool: Pool) -> None:
     """The model does not see what the customer never received."""
     message = received("Hello")
