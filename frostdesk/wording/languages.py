@@ -23,7 +23,7 @@ MARGIN = 0.1
 """By how much, in words, the likeliest language must lead."""
 
 _PREFIX = re.compile(r"\s*\[[^\]\n]*\]")
-_WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
+_WORD = re.compile(r"(?<![0-9])[a-z]+(?:['-][a-z]+)*")
 _LETTERS = {"ß": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt", "œ": "fr"}
 
 

@@ -30,6 +30,11 @@ GERMAN = ["Ja gerne", "Hallo, habt ihr am Samstag frei?"]
         ("Saturday at 10 for two hours", "en"),
         ("BOOK 2027-01-15 10:00 60", "en"),
         ("thanks", "en"),
+        ("Hi, I am Anna", "en"),
+        ("9:30 am?", "en"),
+        ("Hi! Sat 10am 2h?", "en"),
+        ("Am Dienstag?", "de"),
+        ("I bambini di 6 anni", "it"),
     ],
 )
 def test_tells_a_language_from_few_words(text: str, language: str) -> None:
