@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -71,21 +72,27 @@ def dev() -> None:
 
 
 async def _dev(given: Mapping[str, str]) -> None:
+    """Run until a signal, which may come while everything is still starting."""
+    stopped = asyncio.create_task(stop_event().wait())
+    click.echo("Starting PostgreSQL, Redis, the API and a worker …", err=True)
+    running = asyncio.create_task(_run_until_one_ends(given))
+    await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        click.echo("Stopping …", err=True)
+        running.cancel()
+    stopped.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def _run_until_one_ends(given: Mapping[str, str]) -> None:
     from frostdesk.cli.stack import running_stack
 
-    stop = stop_event()
-    click.echo("Starting PostgreSQL, Redis, the API and a worker …", err=True)
     async with running_stack(DATA_DIR, given) as stack:
         _remember(stack)
         click.echo(_banner(stack))
-        stopped = asyncio.create_task(stop.wait())
-        ended = asyncio.create_task(stack.ended())
-        done, _ = await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (stopped, ended):
-            task.cancel()
-        click.echo("Stopping …", err=True)
-    if ended in done:
-        raise FrostDeskError(f"The process `{ended.result()}` ended, so everything was stopped.")
+        ended = await stack.ended()
+    raise FrostDeskError(f"The process `{ended}` ended, so everything was stopped.")
 
 
 def _environment() -> dict[str, str]:

@@ -164,6 +164,18 @@ async def test_a_model_of_ones_own_beside_a_simulated_whatsapp(tmp_path: Path) -
         dev.end()
 
 
+async def test_ctrl_c_while_it_starts(dev: Dev) -> None:
+    """Nobody has to wait until it is ready to have it stop."""
+
+    async def starting() -> bool:
+        return "Starting" in dev.output()
+
+    await until(starting)
+    assert await dev.ctrl_c() == 0
+    assert "FrostDesk runs" not in dev.output()
+    assert "Traceback" not in dev.output()
+
+
 async def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     """It ends with 0, having shown customer, desk, instructor and a rebuild."""
     done = await asyncio.to_thread(
