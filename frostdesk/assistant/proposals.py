@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from frostdesk.assistant.completion import ToolCall
 from frostdesk.assistant.prompt import Situation, describe_lesson
 from frostdesk.assistant.tools import ASK_INSTRUCTOR, PROPOSE_BOOKING
@@ -12,11 +14,20 @@ from frostdesk.lessons.checking import (
     Refusal,
     propose_lesson,
 )
-from frostdesk.lessons.intent import find_lesson
-from frostdesk.wording.lines import LessonState, handover_reply, lesson_line, refusal_line
+from frostdesk.lessons.intent import claims_a_state, find_lesson
+from frostdesk.wording.lines import (
+    LessonState,
+    handover_reply,
+    lesson_line,
+    nothing_there,
+    refusal_line,
+)
 
 MOST_LESSONS = 10
 """Lessons that one reply may propose: a week's course and some more."""
+
+MOST_RESTATED = 3
+"""Lessons, the next ones, whose states are told where the model's words claim one."""
 
 LONGEST_REASON = 300
 """Characters of a reason that the instructor reads at a glance."""
@@ -35,8 +46,8 @@ class Proposals:
         self._situation = situation
         self._known = [b for b in situation.bookings if b[1] in ("pending", "confirmed")]
         self._restated: dict[Lesson, LessonState] = {}
-        self._refused: list[LessonRefusedError] = []
-        self._put_right = 0
+        self._refused: list[list[LessonRefusedError]] = [[]]
+        self._nothing_there = False
 
     def answer(self, call: ToolCall) -> str:
         """Carry out a tool call. Returns its result in words for the model, whatever was called."""
@@ -47,7 +58,7 @@ class Proposals:
                 f"There is no tool {call.name:.40}; there are {PROPOSE_BOOKING}, {ASK_INSTRUCTOR}."
             )
         if call.arguments is None:
-            self._refused.append(LessonRefusedError(Refusal.BAD_DATE))
+            self._refused[-1].append(LessonRefusedError(Refusal.BAD_DATE))
             return "No lesson has been put down: the arguments are no JSON object. Call again."
         return self._propose(
             LessonRequest(
@@ -58,28 +69,44 @@ class Proposals:
         )
 
     def begin_round(self) -> None:
-        """A lesson that is accepted from here on puts right what was refused before."""
-        self._put_right = len(self._refused)
+        """A lesson that is accepted from here on puts right one that each round before refused."""
+        self._refused.append([])
 
     def read(self, words: str) -> None:
-        """Take a lesson from plain words, unless a tool call has settled the matter."""
-        if self.accepted or self._restated or self._refused:
+        """Take a lesson from plain words, unless a tool call has settled the matter.
+
+        Words that claim that something is confirmed, booked or cancelled do not stand alone: what
+        is so is told beside them.
+        """
+        if self.accepted or self._restated or any(self._refused):
             return
         today = self._situation.now.astimezone(self._situation.timezone).date()
         request = find_lesson(words, today=today)
         if request is not None:
             self._propose(request)
+        elif claims_a_state(words):
+            self._restate()
 
     def lines(self, language: str) -> list[str]:
         """What the customer must see of it: a line a lesson, or why there is none."""
         lines = [lesson_line(lesson, "proposed", language) for lesson in self.accepted]
         lines += [lesson_line(lesson, state, language) for lesson, state in self._restated.items()]
         others = bool(self.accepted)
-        refusals = [refusal_line(error, language, others=others) for error in self._refused]
+        refused = chain.from_iterable(self._refused)
+        refusals = [refusal_line(error, language, others=others) for error in refused]
         lines += dict.fromkeys(refusals)
+        if self._nothing_there:
+            lines.append(nothing_there(language))
         if self.handover:
             lines.append(handover_reply(language))
         return lines
+
+    def _restate(self) -> None:
+        ahead = [known for known in self._known if known[0].ends_at > self._situation.now]
+        ahead.sort(key=lambda known: known[0].starts_at)
+        for lesson, status in ahead[:MOST_RESTATED]:
+            self._restated[lesson] = _state(status)
+        self._nothing_there = not ahead
 
     def _hand_over(self, reason: object) -> str:
         self.handover = str(reason or "").strip()[:LONGEST_REASON] or "no reason given"
@@ -93,7 +120,7 @@ class Proposals:
                 return known
             self._check(request, taken=(*self._situation.taken, *self.accepted))
         except LessonRefusedError as error:
-            self._refused.append(error)
+            self._refused[-1].append(error)
             return f"Refused. {error}"
         return self._accept(lesson)
 
@@ -110,7 +137,7 @@ class Proposals:
             return f"This lesson is put down already, once: {describe_lesson(lesson)}."
         for other, status in self._known:
             if _is_same(lesson, other):
-                self._restated[other] = "confirmed" if status == "confirmed" else "proposed"
+                self._restated[other] = _state(status)
                 return (
                     f"Nothing new has been put down. This customer has this lesson already,"
                     f" {status}: {describe_lesson(lesson)}."
@@ -124,12 +151,16 @@ class Proposals:
                 " Ask the customer to write again about the others."
             )
         self.accepted.append(lesson)
-        del self._refused[: self._put_right]
-        self._put_right = 0
+        for earlier in self._refused[:-1]:
+            del earlier[:1]
         return (
             f"Put down as a proposal: {describe_lesson(lesson)}."
             " It waits for the instructor and is not confirmed."
         )
+
+
+def _state(status: str) -> LessonState:
+    return "confirmed" if status == "confirmed" else "proposed"
 
 
 def _is_same(lesson: Lesson, other: Lesson) -> bool:

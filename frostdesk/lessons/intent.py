@@ -1,5 +1,6 @@
 """A lesson put down in plain words, for a model that calls no tool."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -33,11 +34,23 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
     return _settle(found, today)
 
 
+def claims_a_state(text: str) -> bool:
+    """Whether a reply says that a lesson is booked, confirmed or cancelled, or was or will be."""
+    return phrases.STATE.search(_plain(text)) is not None
+
+
 def _plain(text: str) -> str:
     plain = text[:LONGEST_READ].replace("½", ".5")
     for mark in "*_`()[]":  # WhatsApp's and Markdown's emphasis, and brackets
         plain = plain.replace(mark, " ")
-    return phrases.A_DOT_M.sub(r"\1m", fold(plain)[: 2 * LONGEST_READ])
+    folded = phrases.A_DOT_M.sub(r"\1m", fold(plain)[: 2 * LONGEST_READ])
+    return phrases.PART_FIRST.sub(_hour_first, folded)
+
+
+def _hour_first(match: re.Match[str]) -> str:
+    """Half past ten, or "halb elf", as Spanish has it, the hour first: "10 y media"."""
+    hour = phrases.HOUR_WORDS.get(match["hour"], match["hour"])
+    return f"{hour} {phrases.PARTS_FIRST[match['part']]}"
 
 
 def _sentences(plain: str) -> Iterator[str]:

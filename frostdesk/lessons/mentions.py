@@ -136,11 +136,16 @@ def _read_day(match: re.Match[str], found: Mentions, today: date) -> bool:
 def _minutes(match: re.Match[str], n: str = "") -> int:
     """Minutes since midnight of the time in the groups numbered `n`."""
     hour, minute = int(match[f"h{n}"]), int(match[f"m{n}"] or match[f"mm{n}"] or 0)
+    minute += _part(match[f"part{n}"])
     half = "p" if match[f"late{n}"] else (match[f"ap{n}"] or "").strip()[:1]
     minutes = HOUR * hour + minute
     if minutes < NOON and (half == "p" or (not half and _is_afternoon(match, n))):
         return minutes + NOON
     return minutes - NOON if half == "a" and minutes // HOUR == NOON // HOUR else minutes
+
+
+def _part(said: str | None) -> int:
+    return next((m for m, words in phrases.PARTS if said and words.fullmatch(said)), 0)
 
 
 def _is_afternoon(match: re.Match[str], n: str) -> bool:
@@ -155,7 +160,8 @@ def _clock(minutes: int) -> str:
 def _is_written_out(match: re.Match[str], n: str = "") -> bool:
     """Whether digits are a time without a word before them; a dot alone may be a price's."""
     minutes = match[f"m{n}"] and match[f"sep{n}"] != "."
-    return bool(minutes or match[f"unit{n}"] or match[f"ap{n}"] or match[f"late{n}"])
+    said = match[f"unit{n}"] or match[f"ap{n}"] or match[f"late{n}"] or match[f"part{n}"]
+    return bool(minutes or said)
 
 
 def _read_at(found: Mentions, match: re.Match[str]) -> bool:

@@ -113,6 +113,26 @@ _NO_CLOCK = (
 )
 
 
+_QUARTER, _HALF = "(?:quarto?|cuarto|kwart)", "(?:demie?|mezz[ao]|media|meia)"
+_MORE, _LESS = (
+    r"(?:et|e|y|en)\s(?:une?\s|um\s|een\s)?",
+    r"(?:moins|meno|menos)\s(?:le\s|un\s|um\s)?",
+)
+PARTS = (
+    (15, re.compile(_MORE + _QUARTER)),
+    (30, re.compile(_MORE + _HALF)),
+    (-15, re.compile(_LESS + _QUARTER)),
+    (-30, re.compile(_LESS + _HALF)),
+    (15, re.compile("fifteen|funfzehn|quinze|quindici|quince|vijftien")),
+    (30, re.compile("thirty|dreissig|trente|trenta|treinta|dertig|trinta")),
+    (45, re.compile("forty-five|funfundvierzig|quarante-cinq|quarantacinque|vijfenveertig")),
+)
+"""Minutes that are said after the hour, in words."""
+
+_PART = "|".join(pattern.pattern for _, pattern in PARTS)
+_NO_LENGTH = rf"(?!\s?-?(?:{_MINUTES}|{_HOURS}|{_HOURS_OR_OCLOCK}){_NO_LETTER})"
+
+
 def _time(n: str) -> str:
     """One time of day, its groups numbered `n`; whether bare digits will do is for the reader."""
     return (
@@ -120,6 +140,7 @@ def _time(n: str) -> str:
         rf"(?:(?P<sep{n}>:|\.|\s?h\s?)(?P<m{n}>[0-9]{{2}})(?![0-9])(?::[0-9]{{2}})?)?"
         rf"(?P<unit{n}>\s?(?:uhr|o'clock|{_HOURS_OR_OCLOCK}){_NO_LETTER})?"
         rf"(?:(?<=[a-z])\s?(?P<mm{n}>[0-5][0-9])(?![0-9:]))?"
+        rf"(?:\s(?P<part{n}>{_PART})\b{_NO_LENGTH})?"
         rf"(?P<ap{n}>\s?[ap]m\b)?{_NO_CLOCK}"
         rf"(?:\s(?:(?P<late{n}>{_LATE})|(?P<early{n}>{_EARLY}))\b)?"
     )
@@ -139,6 +160,34 @@ NOON = re.compile(r"\b(?:noon|midday|(?<!apres[- ])midi|mezzogiorno|mediodia|mei
 
 DIGIT_OR_NOON = re.compile(r"[0-9]|noon|midday|midi|mezzogiorno|mediodia|meio")
 """What no time of day is named without."""
+
+HOUR_WORDS = {
+    word: str(hour)
+    for words in (
+        "one two three four five six seven eight nine ten eleven twelve",
+        "eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf",
+        "een twee drie vier vijf zes zeven acht negen tien elf twaalf",
+    )
+    for hour, word in enumerate(words.split(), start=1)
+}
+PARTS_FIRST = {
+    "half past": "y media",
+    "quarter past": "y cuarto",
+    "quarter to": "menos cuarto",
+    "halb": "menos media",
+    "viertel nach": "y cuarto",
+    "viertel vor": "menos cuarto",
+    "half": "menos media",
+    "kwart over": "y cuarto",
+    "kwart voor": "menos cuarto",
+}
+PART_FIRST = re.compile(
+    rf"\b(?:an?\s)?(?P<part>{_any([p for p in PARTS_FIRST if p != 'half'])}"
+    r"|half(?=\s(?:een|twee|drie|vier|vijf|zes|zeven|acht|negen|tien|elf|twaalf)\b))"
+    rf"\s(?P<hour>[0-9]{{1,2}}(?![0-9:.])|(?:{_any(list(HOUR_WORDS))})\b)"
+    r"(?:\s?(?:uhr|uur|o'clock)\b)?"
+)
+"""A part of an hour before it. A British "half ten" is left: in Dutch it is an hour earlier."""
 
 RANGE = re.compile(
     r"(?:(?<!\w)(?P<from>from|von|de|dalle|desde|van|das|entre|zwischen)\s+(?:las?\s+)?)?"
@@ -208,8 +257,16 @@ REFUSAL = re.compile(
     r"(?:cancell?ed|storniert|abgesagt|annulee?|annullat[oa]|cancelad[oa]|geannuleerd)\b"
 )
 CANCELLATION = re.compile(
-    r"\b(?:cancel|stornier|abgesagt|annulier|annulee?s?\b|annulation|annullat|cancelad|geannul"
-    r"|afgezegd|declined|abgelehnt|refusee?\b|rechazad|geweigerd|recusad)"
+    r"\b(?:cancel|called off|stornier|abgesagt|fallt aus\b|ausgefallen|entfallt|annulier"
+    r"|annulee?s?\b|annulation|annullat|disdett|cancelad|anulad|suspendid|geannul|afgezegd"
+    r"|declined|abgelehnt|refusee?\b|rechazad|geweigerd|recusad)"
+)
+STATE = re.compile(
+    r"\b(?:confirmed|(?<!fully )(?<!already )booked|cancell?ed|called off"
+    r"|bestatigt|gebucht|abgesagt|storniert|confirmee?s?|reservee?s?|annulee?s?"
+    r"|confermat[aeio]|prenotat[aeio]|annullat[aeio]|disdett[aeio]"
+    r"|(?:confirmad|reservad|cancelad|anulad|marcad)[ao]s?"
+    r"|bevestigd|geboekt|geannuleerd|afgezegd)\b"
 )
 OPENING_HOURS = re.compile(
     r"\b(?:open|opening|geoffnet|offnungszeit|ouvert|apert(?:[oi]|ura)\b|orari\b|abiert"

@@ -24,6 +24,7 @@ class Sentences(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancelled: str
     refused: str
     another_refused: str
+    nothing_there: str
     bad_date: str
     wrong_weekday: str
     bad_time: str
@@ -85,6 +86,11 @@ def refusal_line(error: LessonRefusedError, language: str, *, others: bool = Fal
         furthest=FURTHEST,
     )
     return (sentences.another_refused if others else sentences.refused).format(reason=reason)
+
+
+def nothing_there(language: str) -> str:
+    """One line that says that the customer has no lesson, asked for or confirmed."""
+    return _in(language).nothing_there
 
 
 def notice(state: Literal["confirmed", "cancelled"], language: str) -> str:

@@ -14,7 +14,13 @@ from frostdesk.assistant.reply import Draft, draft_notice, draft_reply
 from frostdesk.errors import GiveUpError, TryAgainError
 from frostdesk.lessons.checking import LessonRefusedError, Refusal
 from frostdesk.retry import attempts_made
-from frostdesk.wording.lines import fallback_reply, lesson_line, notice, refusal_line
+from frostdesk.wording.lines import (
+    fallback_reply,
+    lesson_line,
+    nothing_there,
+    notice,
+    refusal_line,
+)
 from tests.assistant.scripted import (
     INSTRUCTIONS,
     Answer,
@@ -241,6 +247,44 @@ async def test_a_lesson_that_is_there_is_not_proposed(
     assert draft.lessons == ()
     assert draft.text == f"You have it.\n\n{lesson_line(LESSON, state, 'en')}"
     assert status in server.tool_results()[0]
+
+
+@pytest.mark.parametrize(("status", "state"), [("pending", "proposed"), ("confirmed",) * 2])
+async def test_a_claim_never_stands_alone(
+    model: Model, server: ScriptedServer, status: str, state: Any
+) -> None:
+    """Where the model's words say that something is confirmed or cancelled, code says what is."""
+    server.script(says("Done, your lesson is cancelled!"))
+
+    draft = await reply(model, bookings=((LESSON, status), (LESSON, "cancelled")))
+
+    assert draft.lessons == ()
+    assert draft.text == (f"Done, your lesson is cancelled!\n\n{lesson_line(LESSON, state, 'en')}")
+
+
+async def test_a_claim_about_nothing_is_told_so(model: Model, server: ScriptedServer) -> None:
+    """A customer without a lesson is not left to believe in one."""
+    server.script(says("Your lesson on Saturday is confirmed!"))
+
+    draft = await reply(model, bookings=((LESSON, "cancelled"),))
+
+    assert draft.text.endswith(f"\n\n{nothing_there('en')}")
+
+
+async def test_a_correction_puts_one_refusal_right(model: Model, server: ScriptedServer) -> None:
+    """Of two lessons that were refused, one is mended: the customer hears of the other."""
+    server.script(
+        calls(asks("2027-01-13", "14:30", 90), asks("2027-01-13", "16:30", 60)),
+        calls(ASKED),
+        says("Both are noted!"),
+    )
+
+    draft = await reply(model)
+
+    words, line, other = draft.text.replace("\n\n", "\n").split("\n")
+    assert (words, line) == ("Both are noted!", PROPOSED)
+    assert other.startswith("Another lesson has not been put down: ")
+    assert "16:30" in other
 
 
 async def test_a_cancelled_lesson_can_be_proposed_again(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frostdesk.lessons.checking import LessonRequest
-from frostdesk.lessons.intent import find_lesson
+from frostdesk.lessons.intent import claims_a_state, find_lesson
 
 MONDAY = date(2027, 1, 11)
 
@@ -103,6 +103,40 @@ def test_resolves_days_from_today(text: str, day: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "start", "minutes"),
+    [
+        ("sabato alle 10 e mezza per due ore", "10:30", 120),
+        ("sabato alle 10 per due ore e mezza", "10:00", 150),
+        ("el sábado a las 10 y media durante dos horas", "10:30", 120),
+        ("el sábado a las 2 y media durante dos horas", "14:30", 120),
+        ("el sábado a las 11 menos cuarto durante dos horas", "10:45", 120),
+        ("sábado às 10 e meia por duas horas", "10:30", 120),
+        ("samedi à 10 heures et demie pour 2 heures", "10:30", 120),
+        ("samedi à 10 heures pour 2 heures et demie", "10:00", 150),
+        ("samedi à 14h et demie pour 2 heures", "14:30", 120),
+        ("samedi à 10 heures et quart pour 2 heures", "10:15", 120),
+        ("samedi à 11 heures moins le quart pour 2 heures", "10:45", 120),
+        ("Samstag um 10 Uhr dreissig für 2 Stunden", "10:30", 120),
+        ("Samstag um 10 Uhr, dreissig Minuten lang", "10:00", 30),
+        ("am Samstag um halb elf für zwei Stunden", "10:30", 120),
+        ("am Samstag um Viertel nach 10 für 90 Minuten", "10:15", 90),
+        ("am Samstag um viertel vor elf für 90 Minuten", "10:45", 90),
+        ("zaterdag om half elf voor twee uur", "10:30", 120),
+        ("zaterdag van half elf tot 12 uur", "10:30", 90),
+        ("zaterdag om kwart over tien voor twee uur", "10:15", 120),
+        ("Saturday at half past ten for 2 hours", "10:30", 120),
+        ("Saturday at half past two for 2 hours", "14:30", 120),
+        ("Saturday at a quarter to 10 for 90 minutes", "09:45", 90),
+        ("Saturday at 10 thirty for 2 hours", "10:30", 120),
+        ("Saturday at 10, thirty minutes", "10:00", 30),
+    ],
+)
+def test_parts_of_an_hour_are_read(text: str, start: str, minutes: int) -> None:
+    """A half or a quarter, before or after the hour, belongs to the time and not to the length."""
+    assert found(text) == ("2027-01-16", start, minutes)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Saturday from 10 to 12",
@@ -184,6 +218,10 @@ def test_a_choice_is_no_lesson(text: str) -> None:
         "Your lesson on 16 January at 10:00 for two hours has been cancelled.",
         "Sie hatten am 16. Januar um 10 Uhr zwei Stunden. Der Termin wurde abgesagt.",
         "Ihre Stunde am 16. Januar um 10 Uhr (60 Minuten) wurde storniert.",
+        "Your lesson on 16 January at 10:00 for 60 minutes was called off by the instructor.",
+        "Ihre Stunde am 16. Januar um 10 Uhr (60 Minuten) fällt aus.",
+        "La lezione del 16 gennaio alle 10:00 per 60 minuti è stata disdetta.",
+        "Su clase del 16 de enero a las 10:00 de 60 minutos ha quedado anulada.",
         "📅 Friday 15 January 2027, 14:30, 90 minutes \u2013 cancelled",
         "Saturday at 10 sounds good. How long should it be?",
         "For two hours on Saturday? At what time?",
@@ -276,3 +314,21 @@ def test_a_huge_text_costs_little(piece: str) -> None:
 def least_seconds(work: Callable[[], object]) -> float:
     """Of the processor, in the best of five goes: in the others something else may come between."""
     return min(timeit.repeat(work, timer=time.process_time, number=1, repeat=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "claims"),
+    [
+        ("Yes, your lesson is confirmed!", True),
+        ("Ihre Stunde am Sonntag ist bestätigt!", True),
+        ("Done! I have cancelled your lesson.", True),
+        ("Votre leçon est réservée.", True),
+        ("La lezione è stata disdetta.", True),
+        ("Saturday is fully booked.", False),
+        ("What time would suit you?", False),
+        ("", False),
+    ],
+)
+def test_claims_of_a_state_are_noticed(text: str, *, claims: bool) -> None:
+    """Words that say that something is booked, confirmed or cancelled."""
+    assert claims_a_state(text) is claims
