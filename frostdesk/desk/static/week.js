@@ -3,10 +3,11 @@
 import { decide, overlapping, warningFor } from "./booking.js";
 import { h, icon, keyed, show, write } from "./dom.js";
 import { nameOf } from "./people.js";
-import { addDays, dayKey, hours, mondayOf, shortDay, weekday } from "./times.js";
+import { addDays, clock, dayKey, hours, mondayOf, shortDay, weekday } from "./times.js";
 import { t } from "./words.js";
 
 const DAY = [8 * 60, 18 * 60];
+const MIDNIGHT = 24 * 60;
 
 export class Week {
   #monday = mondayOf(dayKey());
@@ -36,22 +37,23 @@ export class Week {
   update() {
     const week = Array.from({ length: 7 }, (_, n) => addDays(this.#monday, n));
     const lessons = [...this.desk.store.bookings.values()]
-      .filter((b) => b.status !== "cancelled" && b.date >= week[0] && b.date <= week[6])
+      .filter((b) => b.status !== "cancelled")
       .sort((a, b) => Date.parse(a.starts_at) - Date.parse(b.starts_at));
-    const span = spanOf(lessons);
+    const days = new Map(week.map((day) => [day, lessons.filter((b) => b.date <= day && day <= lastDay(b))]));
+    const span = spanOf(days);
     write(this.range, `${shortDay(week[0])} – ${shortDay(week[6])}`);
     show(this.today, this.#monday !== mondayOf(dayKey()));
     keyed(this.days, week, {
       key: (day) => day,
       create: (day) => newDay(day),
-      update: (element, day) => this.#fill(element, day, lessons.filter((b) => b.date === day), span),
+      update: (element, day) => this.#fill(element, day, days.get(day), span),
     });
   }
 
   #fill(element, day, lessons, span) {
     element.classList.toggle("today", day === dayKey());
     element.classList.toggle("free", !lessons.length);
-    this.#fillBar(element.querySelector(".track"), lessons, span);
+    this.#fillBar(element.querySelector(".track"), day, lessons, span);
     keyed(element.querySelector(".lessons"), lessons, {
       key: (booking) => booking.id,
       create: (booking) => this.#newLesson(booking.id),
@@ -59,23 +61,23 @@ export class Week {
     });
   }
 
-  #fillBar(bar, lessons, [from, to]) {
+  #fillBar(bar, day, lessons, [from, to]) {
     const percent = (minute) => `${(100 * (minute - from)) / (to - from)}%`;
     keyed(bar, lessons, {
       key: (booking) => booking.id,
       create: () => h("i"),
       update: (block, booking) => {
-        const begins = minuteOf(booking);
+        const [begins, ends] = minutesOn(day, booking);
         block.dataset.status = booking.status;
         block.classList.toggle("clash", this.#clashes(booking));
         block.style.left = percent(begins);
-        block.style.width = `${(100 * Math.min(booking.duration, to - begins)) / (to - from)}%`;
+        block.style.width = `${(100 * (ends - begins)) / (to - from)}%`;
       },
     });
   }
 
   #newLesson(id) {
-    const cancel = () => decide(this.desk, id, "cancel");
+    const cancel = (event) => decide(this.desk, id, "cancel", event.target);
     return h("li", {},
       h("a", {}, h("span", { class: "hours" }), h("bdi")),
       h("span", { class: "state" }),
@@ -109,13 +111,21 @@ function newDay(day) {
     h("div", {}, h("div", { class: "track", "aria-hidden": "true" }), h("ul", { class: "lessons" })));
 }
 
-function minuteOf(booking) {
-  return Number(booking.time.slice(0, 2)) * 60 + Number(booking.time.slice(3, 5));
+/** The day on which a lesson ends: one that crosses midnight is seen on both. */
+function lastDay(booking) {
+  return dayKey(Date.parse(booking.ends_at) - 1, booking.timezone);
+}
+
+/** From which minute of `day` to which the lesson lasts. */
+function minutesOn(day, booking) {
+  const minute = (time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5));
+  const begins = booking.date === day ? minute(booking.time) : 0;
+  const ends = lastDay(booking) === day ? minute(clock(booking.ends_at, booking.timezone)) : 0;
+  return [begins, ends || MIDNIGHT];
 }
 
 /** The minutes of the day that the bars cover: a skiing day, and whatever lies outside of it. */
-function spanOf(lessons) {
-  const starts = lessons.map(minuteOf);
-  const ends = lessons.map((booking) => Math.min(minuteOf(booking) + booking.duration, 24 * 60));
-  return [Math.min(DAY[0], ...starts), Math.max(DAY[1], ...ends)];
+function spanOf(days) {
+  const parts = [...days].flatMap(([day, lessons]) => lessons.map((booking) => minutesOn(day, booking)));
+  return [Math.min(DAY[0], ...parts.map(([from]) => from)), Math.max(DAY[1], ...parts.map(([, to]) => to))];
 }
