@@ -20,7 +20,7 @@ export class Chat {
 
   constructor(desk, { onBack }) {
     this.desk = desk;
-    this.composer = new Composer(desk);
+    this.composer = new Composer(desk, { onSend: () => this.#follow() });
     this.name = h("h2", { tabindex: "-1" }, h("bdi"));
     this.number = h("p", { class: "muted small" });
     this.avatar = h("span", { class: "avatar", "aria-hidden": "true" });
@@ -144,6 +144,12 @@ export class Chat {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
     show(this.down, !this.#atEnd);
+  }
+
+  /** Stay with the newest message from now on. */
+  #follow() {
+    this.#atEnd = true;
+    this.#toEnd();
   }
 
   #toEnd() {

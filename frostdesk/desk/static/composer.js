@@ -9,8 +9,9 @@ export class Composer {
   #id = null;
   #sending = false;
 
-  constructor({ api, store }) {
-    Object.assign(this, { api, store });
+  /** `onSend` is called when something goes out. */
+  constructor({ api, store }, { onSend }) {
+    Object.assign(this, { api, store, onSend });
     this.input = h("textarea", {
       rows: "1", placeholder: t("write"), oninput: () => this.#keep(), onkeydown: (event) => this.#key(event),
     });
@@ -55,24 +56,32 @@ export class Composer {
     const draft = this.store.drafts.get(id);
     if (this.#sending || !draft?.text.trim()) return;
     this.#sending = true;
-    this.#ready();
+    this.#put(id, null);
+    this.onSend();
     try {
       const headers = { "Idempotency-Key": draft.key };
       const row = await this.api.post(`/conversations/${id}/messages`, { text: draft.text.trim() }, headers);
-      this.#sent(id, draft, row);
+      if (!this.store.chats.get(id)?.rows.has(row.id)) this.store.putMessage(row);
     } catch (error) {
       say(error.message, "error");
+      this.#giveBack(id, draft);
     } finally {
       this.#sending = false;
       this.#ready();
     }
   }
 
-  #sent(id, draft, row) {
-    if (!this.store.chats.get(id)?.rows.has(row.id)) this.store.putMessage(row);
-    if (this.store.drafts.get(id) !== draft) return;
-    this.store.drafts.delete(id);
-    if (this.#id === id) this.input.value = "";
+  /** What could not be sent stands before what was begun meanwhile. */
+  #giveBack(id, draft) {
+    const begun = this.store.drafts.get(id)?.text;
+    this.#put(id, begun ? { text: `${draft.text}\n${begun}`, key: newKey() } : draft);
+  }
+
+  #put(id, draft) {
+    if (draft) this.store.drafts.set(id, draft);
+    else this.store.drafts.delete(id);
+    if (this.#id === id) this.input.value = draft?.text ?? "";
+    this.#ready();
   }
 }
 
