@@ -1,6 +1,7 @@
 // The service's HTTP interface, as far as the desk needs it.
 
 const PAGE = 200;
+const PATIENCE = 15_000;
 
 /** A refusal or a failure. `status` is 0 where no answer came; `message` is the problem's detail. */
 export class Problem extends Error {
@@ -50,25 +51,35 @@ export class Api {
   }
 
   async #ask(method, path, body, headers = {}) {
-    const answer = await this.#send(method, path, body, headers);
-    if (answer.ok) return answer.status === 204 ? null : answer.json();
-    const problem = await answer.json().catch(() => ({}));
+    const { answer, text } = await this.#send(method, path, body, headers);
+    if (answer.ok) return text ? JSON.parse(text) : null;
     if (answer.status === 401) this.onUnauthorized();
-    throw new Problem(answer.status, problem.detail ?? answer.statusText);
+    throw new Problem(answer.status, detailOf(text) ?? answer.statusText);
   }
 
+  /** A server that hangs is away, too. */
   async #send(method, path, body, headers) {
     const given = { ...headers, Authorization: `Bearer ${this.token}` };
     if (body !== undefined) given["Content-Type"] = "application/json";
     try {
-      return await fetch(path, {
+      const answer = await fetch(path, {
         method,
         headers: given,
         body: body === undefined ? undefined : JSON.stringify(body),
         cache: "no-store",
+        signal: AbortSignal.timeout(PATIENCE),
       });
+      return { answer, text: await answer.text() };
     } catch {
       throw new Problem(0, "");
     }
+  }
+}
+
+function detailOf(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return undefined;
   }
 }

@@ -14,8 +14,8 @@ export function bookingCard(desk, id) {
     h("p", { class: "hours" }),
     h("p", { class: "warning", hidden: true }, icon("failed"), h("span")),
     h("div", { class: "actions" },
-      h("button", { class: "cancel", onclick: () => decide(desk, id, "cancel") }, t("cancel")),
-      h("button", { class: "confirm primary", onclick: () => decide(desk, id, "confirm") }, t("confirm"))));
+      h("button", { class: "cancel", onclick: (event) => decide(desk, id, "cancel", event.target) }, t("cancel")),
+      h("button", { class: "confirm primary", onclick: (event) => decide(desk, id, "confirm", event.target) }, t("confirm"))));
 }
 
 /** Show `booking` as it stands. `named`: whose lesson it is has to be said. */
@@ -32,6 +32,9 @@ export function fillBookingCard(element, booking, store, { named = true } = {}) 
   show(part(".warning"), Boolean(warning));
   write(part(".warning span"), warning);
   show(part(".confirm"), booking.status === "pending");
+  for (const command of ["cancel", "confirm"]) {
+    part(`.${command}`).setAttribute("aria-label", `${t(command)}: ${name}, ${longDay(booking.date)}, ${hours(booking)}`);
+  }
 }
 
 /** Lessons of that status that share a moment with `booking`, which only touching ones do not. */
@@ -44,18 +47,24 @@ export function overlapping(booking, store, status) {
 
 /** Why the instructor should think twice, or an empty text. */
 export function warningFor(booking, store) {
-  const about = (key, other) =>
-    t(key, { name: nameOf(store.conversations.get(other.conversation_id)), time: hours(other) });
-  const [taken] = overlapping(booking, store, "confirmed");
-  if (taken) return about("conflict", taken);
-  if (booking.status !== "pending") return "";
+  const conflict = conflictOf(booking, store);
+  if (conflict || booking.status !== "pending") return conflict;
   if (Date.parse(booking.starts_at) < Date.now()) return t("isPast");
-  const [rival] = overlapping(booking, store, "pending");
-  return rival ? about("rivals", rival) : "";
+  return about("rivals", overlapping(booking, store, "pending"), store);
 }
 
-/** Ask once, then confirm or cancel. */
-export async function decide({ api, store }, id, command) {
+/** Which confirmed lesson is in the way, or an empty text. */
+function conflictOf(booking, store) {
+  return about("conflict", overlapping(booking, store, "confirmed"), store);
+}
+
+function about(key, [other], store) {
+  if (!other) return "";
+  return t(key, { name: nameOf(store.conversations.get(other.conversation_id)), time: hours(other) });
+}
+
+/** Ask once, then confirm or cancel. Until there is an answer, `button` cannot be pressed again. */
+export async function decide({ api, store }, id, command, button) {
   const booking = store.bookings.get(id);
   const name = nameOf(store.conversations.get(booking.conversation_id));
   const confirms = command === "confirm";
@@ -67,9 +76,13 @@ export async function decide({ api, store }, id, command) {
     dangerous: !confirms,
   });
   if (!agreed) return;
+  button.disabled = true;
   try {
     store.putBooking(await api.post(`/bookings/${id}/${command}`));
   } catch (error) {
-    say(error.message, "error");
+    const inTheWay = error.status === 409 && confirms ? conflictOf(booking, store) : "";
+    say(inTheWay || error.message, "error");
+  } finally {
+    button.disabled = false;
   }
 }
