@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from tests.desk.browser import Browser, Page
 from tests.desk.proxy import Proxy
 from tests.desk.scene import ANA, JONAS, Customers, open_desk
@@ -181,10 +183,10 @@ async def test_the_calendars_address_is_that_of_the_page(
     assert api.process.poll() is None
 
 
-async def test_a_refusal_is_told_in_the_services_own_words(
+async def test_a_refusal_says_whose_lesson_is_in_the_way(
     browser: Browser, api: Program, worker: Program, customers: Customers
 ) -> None:
-    """A confirmation that another desk's decision has overtaken says what is in its way."""
+    """A confirmation that overlaps is refused with a name and hours, in the page's language."""
     desk = await open_desk(browser, api.url)
     await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
     await customers.write(JONAS, "Hello! A lesson on Saturday at 11 for 90 minutes?")
@@ -196,6 +198,146 @@ async def test_a_refusal_is_told_in_the_services_own_words(
     await desk.click(".pane.lessons .card button", "Confirm")
     await desk.sees("dialog .warning", "Overlaps with Ana Bianchi")
     await desk.click("dialog button", "Confirm lesson")
-    await desk.sees(".notice.error")
+    await desk.sees(".notice.error", "Overlaps with Ana Bianchi, 10:00\u201312:00")
+    assert await desk.run("document.querySelector('.notice button').offsetHeight") <= 48
     await desk.sees(".pane.lessons .card", "Jonas")
+    assert worker.process.poll() is None
+
+
+async def test_a_service_that_hangs_is_told_of(
+    browser: Browser, api: Program, worker: Program, customers: Customers
+) -> None:
+    """The button waits with the command, and the page gives up where nothing answers."""
+    desk = await open_desk(browser, api.url)
+    await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
+    await desk.click(".pane.lessons .card button", "Confirm")
+    api.process.send_signal(signal.SIGSTOP)
+    try:
+        await desk.click("dialog button", "Confirm lesson")
+        await desk.until("document.querySelector('.pane.lessons .card .confirm').disabled")
+        await desk.sees(".notice.error", "cannot be reached")
+    finally:
+        api.process.send_signal(signal.SIGCONT)
+    await desk.until("!document.querySelector('.pane.lessons .card .confirm')?.disabled")
+    assert worker.process.poll() is None
+
+
+async def test_addresses_that_lead_nowhere(desk: Page) -> None:
+    """Whatever stands after the #, the page says so and stays alive."""
+    for address in ("#/c/100%", "#/c/..%2f..%2fbookings%3f", "#/c/%E0%A4%A"):
+        await desk.run(f"location.hash = '{address}'")
+        await desk.sees(".nothing h2", "does not exist")
+        await desk.run("location.reload()")
+        await desk.sees(".state[data-state=live]")
+        await desk.sees(".nothing h2", "does not exist")
+        await desk.run("location.hash = '#/'")
+        await desk.misses(".nothing h2", "does not exist")
+
+
+async def test_going_back_takes_the_question_along(
+    desk: Page, worker: Program, customers: Customers
+) -> None:
+    """A phone's back button means no."""
+    await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
+    await desk.run("location.hash = '#/lessons'")
+    await desk.click(".pane.lessons .card button", "Confirm")
+    await desk.sees("dialog[open]")
+    await desk.run("history.back()")
+    await desk.misses("dialog")
+    await desk.sees(".pane.lessons .card button", "Confirm")
+    assert worker.process.poll() is None
+
+
+async def test_a_token_that_no_header_can_carry(browser: Browser, api: Program) -> None:
+    """It is not accepted, which is not the service's fault."""
+    page = await browser.open(api.url)
+    await page.type("#token", "wröng ☃")
+    await page.press("Enter")
+    await page.sees(".error", "not accepted")
+
+
+async def test_what_one_tab_has_shown_is_read_in_the_other(
+    browser: Browser, api: Program, customers: Customers
+) -> None:
+    """The tabs of one browser share what has been read."""
+    desk = await open_desk(browser, api.url)
+    await customers.write(ANA, "Hello")
+    await desk.sees(".conversations .unread", "Ana")
+    read = "JSON.stringify({[document.querySelector('.conversations li').dataset.key]: 99})"
+    await desk.run(f"localStorage.setItem('frostdesk.seen', {read})")
+    # As the browser tells the other tabs; the one that wrote is not told.
+    await desk.run("dispatchEvent(new StorageEvent('storage', {key: 'frostdesk.seen'}))")
+    await desk.misses(".conversations .unread")
+
+
+async def test_searching(desk: Page, customers: Customers) -> None:
+    """Without accents and capitals, by numbers as they are written; what was searched is said."""
+    await customers.write((ANA[0], "Ana Bartholomäus"), "Is Tuesday free?")
+    await customers.write(JONAS, "Hello")
+    for query in ("bartholomaus", "+41 79 000 00 01", "TUESDAY"):
+        await desk.sees(".conversations .preview", "Tuesday")
+        await desk.run("document.querySelector('.find input').value = ''")
+        await desk.type(".find input", query)
+        await desk.until("document.querySelectorAll('.conversations li').length === 1")
+        assert await desk.texts(".conversations .name") == ["Ana Bartholomäus"]
+    await desk.run("document.querySelector('.find input').value = ''")
+    await desk.type(".find input", "Zermatt")
+    await desk.sees(".pane.list .nothing", "Nothing found for “Zermatt”")
+    await desk.sees(".pane.list .nothing p", "that this page has shown")
+
+
+async def test_what_is_typed_while_a_message_goes_out_stays_apart(
+    desk: Page, api: Program, customers: Customers
+) -> None:
+    """The box is empty at once; what cannot be sent comes back before what was begun."""
+    await customers.write_all([(ANA[0], f"Message {n}") for n in range(40)])
+    await desk.click(".conversations a")
+    await desk.sees(".bubble", "Message 39")
+    scroller = "document.querySelector('.history .scroll')"
+    await desk.run(f"{scroller}.scrollTop = 0")
+    await desk.sees("button.down")
+    inside = """() => {
+      const [button, shape] = ["button.down", "button.down svg"]
+        .map((name) => document.querySelector(name).getBoundingClientRect());
+      return shape.left >= button.left && shape.right <= button.right &&
+        shape.top >= button.top && shape.bottom <= button.bottom;
+    }"""
+    assert await desk.apply(inside)
+    box = "document.querySelector('.composer textarea').value"
+    api.process.send_signal(signal.SIGSTOP)
+    try:
+        await desk.type(".composer textarea", "first")
+        await desk.press("Enter")
+        await desk.until(f"{box} === ''")
+        await desk.type(".composer textarea", "second")
+    finally:
+        api.process.send_signal(signal.SIGCONT)
+    await desk.sees(".bubble[data-author=instructor]", "first")
+    await desk.until(
+        f"{scroller}.scrollHeight - {scroller}.scrollTop - {scroller}.clientHeight < 2"
+    )
+    assert await desk.run(box) == "second"
+    await desk.run("window.fetch = () => Promise.reject(new TypeError('offline'))")
+    await desk.press("Enter")
+    await desk.sees(".notice.error")
+    await desk.until(f"{box} === 'second'")
+
+
+async def test_a_lesson_across_midnight_is_seen_on_both_days(
+    desk: Page, worker: Program, customers: Customers
+) -> None:
+    """The calendar does not show the early hours as free."""
+    await customers.write(ANA, "Hello! A lesson on Saturday at 23:30 for two hours?")
+    await desk.sees(".pane.lessons .card", "Ana")
+    following = "document.querySelector('.week-head button[aria-label=\"Next week\"]').click()"
+    await desk.until(
+        f"document.querySelectorAll('.week .lessons li').length === 2 || ({following}, false)"
+    )
+    days = await desk.texts(".weekday:has(.lessons li) h3 span")
+    assert days == ["Sat", "Sun"]
+    widths = (
+        "[...document.querySelectorAll('.week .track i')].map((block) => block.offsetWidth > 0"
+        " && block.offsetLeft + block.offsetWidth <= block.parentElement.clientWidth + 1)"
+    )
+    assert await desk.run(widths) == [True, True]
     assert worker.process.poll() is None

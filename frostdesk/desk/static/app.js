@@ -15,11 +15,9 @@ async function start() {
   document.documentElement.lang = currentLanguage();
   const token = sessionStorage.getItem(TOKEN);
   if (!token) return signIn();
-  try {
-    open(token, await readConfig());
-  } catch {
-    signIn(t("unreachable"));
-  }
+  const config = await readConfig().catch(() => null);
+  if (config) open(token, config);
+  else signIn(t("unreachable"));
 }
 
 async function readConfig() {
@@ -39,6 +37,7 @@ function signIn(notice = "") {
 
 /** What is wrong with the token, or nothing: then the desk is open. */
 async function tryToken(token) {
+  if (/[^\x21-\x7e]/.test(token)) return t("tokenWrong"); // no header can carry it
   try {
     const config = await readConfig();
     await new Api(token, () => {}).page("/conversations", null, 1);

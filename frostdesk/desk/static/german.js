@@ -25,6 +25,7 @@ export const de = {
   empty: "Noch hat niemand geschrieben",
   emptyHint: "Sobald jemand auf WhatsApp schreibt, steht das Gespräch hier.",
   nothingFound: "Nichts gefunden zu «{query}»",
+  nothingFoundHint: "Durchsucht wurden alle Namen und Nummern und die Texte, die diese Seite gezeigt hat.",
   choose: "Wähle ein Gespräch",
   chooseHint: "Hier steht, was Gäste geschrieben haben und was ihnen geantwortet wurde.",
   unknownConversation: "Dieses Gespräch gibt es nicht (mehr).",

@@ -1,7 +1,7 @@
 // The conversations: those that wait for a person first, then the newest.
 
 import { h, icon, keyed, show, write } from "./dom.js";
-import { initials, nameOf, number, plain, searchable } from "./people.js";
+import { initials, matches, nameOf, number, plain } from "./people.js";
 import { briefly } from "./times.js";
 import { t } from "./words.js";
 
@@ -35,6 +35,11 @@ export class List {
     this.#selected = conversationId;
   }
 
+  /** Another tab may have shown what is unread here. */
+  reread() {
+    this.#seen = readSeen();
+  }
+
   /** Bring the focus back to the selected conversation, or to the first. */
   focus() {
     const link = this.items.querySelector("[aria-current]") ?? this.items.querySelector("a");
@@ -45,8 +50,8 @@ export class List {
     this.#readSelected();
     const all = [...this.store.conversations.values()].sort(order);
     this.unread = all.filter((c) => this.#isUnread(c)).length;
-    const query = plain(this.query.value).toLowerCase();
-    const found = query ? all.filter((c) => this.#matches(c, query)) : all;
+    const query = plain(this.query.value);
+    const found = query ? all.filter((c) => matches(query, c, this.#texts(c))) : all;
     keyed(this.items, found, {
       key: (conversation) => conversation.id,
       create: (conversation) => this.#create(conversation),
@@ -56,14 +61,14 @@ export class List {
     show(this.loading, !this.store.loaded && !all.length);
     show(this.nothing, this.store.loaded && !found.length);
     write(this.nothing.querySelector("h3"), query ? t("nothingFound", { query }) : t("empty"));
-    write(this.nothing.querySelector("p"), query ? "" : t("emptyHint"));
+    write(this.nothing.querySelector("p"), t(query ? "nothingFoundHint" : "emptyHint"));
   }
 
-  #matches(conversation, query) {
+  /** The texts of a conversation that are here. */
+  #texts(conversation) {
     const rows = [...(this.store.chats.get(conversation.id)?.rows.values() ?? [])];
     const preview = this.store.previews.get(conversation.id)?.row;
-    const texts = [...rows, ...(preview ? [preview] : [])].map((row) => row.content);
-    return searchable(conversation, texts).includes(query.replace(/^\+(?=\d)/, ""));
+    return [...rows, ...(preview ? [preview] : [])].map((row) => row.content);
   }
 
   #create(conversation) {

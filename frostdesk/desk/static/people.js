@@ -27,8 +27,15 @@ export function initials(conversation) {
   return letters.slice(0, 2).join("").toUpperCase();
 }
 
-/** Everything that a search looks through, in lower case. */
-export function searchable(conversation, texts) {
+/** A text as a search compares it: without accents and capitals. */
+function folded(text) {
+  return plain(text).normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+/** Whether a search for `query` finds the conversation, of which these texts are known. */
+export function matches(query, conversation, texts) {
   const { name, username, wa_id, user_id } = conversation;
-  return [name, username, wa_id, user_id, ...texts].filter(Boolean).join("\n").toLowerCase();
+  const digits = query.replace(/[\s()+./-]/g, "");
+  if (wa_id && /^\d+$/.test(digits) && wa_id.includes(digits)) return true;
+  return folded([name, username, wa_id, user_id, ...texts].filter(Boolean).join("\n")).includes(folded(query));
 }

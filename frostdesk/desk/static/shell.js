@@ -31,6 +31,7 @@ export class Shell {
     const { signal } = this.#gone;
     addEventListener("hashchange", () => this.#route(true), { signal });
     addEventListener("focus", () => this.#update(), { signal });
+    addEventListener("storage", () => this.#readElsewhere(), { signal });
     addEventListener("keydown", (event) => this.#key(event), { signal });
     this.#unlisten = desk.store.listen(() => this.#update());
     this.#clock = setInterval(() => this.#update(), 30_000);
@@ -85,13 +86,19 @@ export class Shell {
 
   #route(moved) {
     const [, place, id] = location.hash.split("/");
-    const conversation = place === "c" ? decodeURIComponent(id ?? "") : null;
+    const conversation = place === "c" ? id : null;
+    document.querySelector("dialog[open]")?.close("no");
     const pane = conversation ? "chat" : place === "lessons" ? "lessons" : "list";
     document.body.dataset.pane = pane;
     this.list.select(conversation);
     this.chat.open(conversation);
     this.#update();
     if (moved && pane === "chat") this.chat.focus();
+  }
+
+  #readElsewhere() {
+    this.list.reread();
+    this.#update();
   }
 
   #key(event) {

@@ -10,6 +10,7 @@ const CHAT_PAGE = 50;
 const CHAT_PAGE_MOST = 200;
 const MANY = 20;
 const CALM = 1_000;
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 export class Sync {
   /** `live`: changes come by themselves. `seen`: when the lists were last known to be true. */
@@ -61,7 +62,7 @@ export class Sync {
   /** The conversation that is looked at; its messages are fetched and kept true. */
   async open(conversationId) {
     this.#opened = conversationId;
-    if (conversationId) await this.#attempt(() => this.#fetchMessages(conversationId));
+    if (UUID.test(conversationId)) await this.#attempt(() => this.#fetchMessages(conversationId));
   }
 
   /** Older messages of a conversation. */

@@ -27,6 +27,7 @@ const en = {
   empty: "Nobody has written yet",
   emptyHint: "As soon as a customer writes on WhatsApp, the conversation stands here.",
   nothingFound: "Nothing found for “{query}”",
+  nothingFoundHint: "All names and numbers were searched, and the texts that this page has shown.",
   choose: "Choose a conversation",
   chooseHint: "What customers wrote, and what they were answered, stands here.",
   unknownConversation: "This conversation does not exist (any more).",
