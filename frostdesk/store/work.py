@@ -194,7 +194,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def waiting(self) -> tuple[Unfinished, ...]:
         """The customer's messages without an answer, oldest first."""
-        return tuple(m for m in self.unfinished if m.status == "waiting")
+        return tuple(m for m in self.unfinished if m.role == "user" and m.status == "waiting")
 
 
 async def load(pool: Pool, conversation_ids: Sequence[UUID], usage: Usage) -> dict[UUID, Work]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from time import perf_counter
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from frostdesk.errors import (
@@ -40,6 +41,12 @@ SELECT data ->> 'whatsapp_id' FROM events
  ORDER BY version
 """
 
+SENT = """
+SELECT data -> 'whatsapp_ids' FROM events
+ WHERE conversation_id = $1 AND type = 'ReplySent' AND data ->> 'reply_id' = $2
+ ORDER BY version DESC LIMIT 1
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -59,7 +66,9 @@ async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool)
         reason = "out of date: the instructor has decided anew about the lesson"
         await fail(context, work, reply, reason=reason, attempts=0)
         return
-    if repeat and not await _record_repeat(context, work, reply):
+    if repeat and (
+        await _was_sent(context, work, reply) or not await _record_repeat(context, work, reply)
+    ):
         return
     try:
         await _send_parts(context, work, reply)
@@ -151,6 +160,20 @@ async def _unless_settled(
     """The conversation as it stands, where the status was one of another reply."""
     work = await context.claims.load(conversation_id)
     return work if work and any(m.id == reply.id for m in work.unfinished) else None
+
+
+async def _was_sent(context: Context, work: Work, reply: Unfinished) -> bool:
+    """Whether the log knows that the reply was sent, whatever its row says: then it says so anew.
+
+    Rows can be changed by hand, and what a customer has been sent cannot be called back.
+    """
+    known = await context.pool.fetchval(SENT, work.conversation_id, str(reply.id))
+    if known is None:
+        return False
+    log.error("a reply that was sent had a row that did not say so", reply_id=str(reply.id))
+    ids = msgspec.json.decode(known, type=tuple[str, ...])
+    await _record(context, work, ReplySent(reply_id=reply.id, whatsapp_ids=ids))
+    return True
 
 
 async def _record_repeat(context: Context, work: Work, reply: Unfinished) -> bool:

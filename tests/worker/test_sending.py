@@ -282,6 +282,20 @@ async def test_a_long_reply_is_taken_up_where_it_broke_off(
     assert len(heard) == len(set(heard)) == 3
 
 
+@pytest.mark.usefixtures("quick_settling")
+@pytest.mark.parametrize("status", ["pending", "waiting", "unsettled"])
+async def test_what_the_log_knows_as_sent_is_not_sent_again(desk: Desk, status: str) -> None:
+    """A row that was changed by hand reaches no customer, and is put right from the log."""
+    await greeted(desk)
+    await desk.has_rows("SELECT 1 FROM messages WHERE read_at IS NOT NULL")
+    await desk.pool.execute("UPDATE messages SET status = $1 WHERE role = 'assistant'", status)
+    await desk.has_rows("SELECT 1 FROM messages WHERE role = 'assistant' AND status = 'sent'")
+    await desk.is_idle()
+    assert len(await desk.phone().heard()) == 1
+    assert await desk.events("SendRepeated") == []
+    assert len(await desk.events("ReplyGenerated")) == 1
+
+
 # Statuses that nobody waits for
 
 
@@ -290,7 +304,7 @@ async def test_statuses_of_others_change_nothing(desk: Desk) -> None:
     await greeted(desk)
     await desk.has_rows("SELECT 1 FROM messages WHERE read_at IS NOT NULL")
     (send,) = await desk.sends()
-    await desk.has_events("DeliveryUpdated", 2)
+    await desk.has_events("DeliveryUpdated", 3)
     before = len(await desk.events())
     mine = status(
         send["id"],
