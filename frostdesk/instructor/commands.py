@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, time
 from uuid import UUID
 
 import asyncpg
@@ -31,6 +32,13 @@ SELECT id, type, schema_version, data, version, correlation_id FROM events
                            WHERE id = $1 AND type = 'BookingProposed')
    AND type IN ('BookingProposed', 'BookingConfirmed', 'BookingCancelled')
  ORDER BY version
+"""
+
+IN_THE_WAY = """
+SELECT id, date, "time", duration FROM bookings
+ WHERE status = 'confirmed' AND tstzrange(starts_at, ends_at) && tstzrange($1, $2)
+   AND int4range(instructor_id, instructor_id, '[]') && int4range($3, $3, '[]')
+ LIMIT 1
 """
 
 FAILURES = """
@@ -92,12 +100,18 @@ async def _append(
             expected=Expected(version, BOOKING_TYPES),
         )
     except asyncpg.ExclusionViolationError as error:
-        lesson = event.lesson
+        between = (booking.starts_at, booking.ends_at, booking.instructor_id)
+        other = await pool.fetchrow(IN_THE_WAY, *between)
+        mine = _named(booking.id, booking.date, booking.time, booking.duration)
+        taken = _named(*other).lower() if other else "another lesson"
         raise ConflictError(
-            f"Booking {booking.id} ({lesson.date} {lesson.time:%H:%M}, {lesson.duration} minutes) "
-            "overlaps another confirmed lesson. Cancel that one first, or this one."
+            f"{mine} overlaps {taken}, which is confirmed. Cancel that one first, or this one."
         ) from error
     return booking.conversation_id
+
+
+def _named(booking_id: UUID, day: date, at: time, minutes: int) -> str:
+    return f"Booking {booking_id} ({day} {at:%H:%M}, {minutes} minutes)"
 
 
 async def retry(pool: Pool, store: EventStore, conversation_id: UUID) -> list[Job]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from frostdesk.doorbell import Job, generate_reply_job, send_reply_job
-from frostdesk.errors import RefusedError
+from frostdesk.errors import ConflictError, RefusedError
 from frostdesk.events import AssistantPaused, AssistantResumed, InstructorWrote, derive_id
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
@@ -20,6 +20,10 @@ SELECT id FROM messages
  ORDER BY version
 """
 
+KNOWN = "SELECT EXISTS (SELECT FROM events WHERE id = $1)"
+
+WRITTEN = "SELECT data ->> 'text' FROM events WHERE id = $1"
+
 HEAD = "SELECT max(version) FROM events WHERE conversation_id = $1"
 
 
@@ -33,6 +37,7 @@ async def write(
 
     Raises:
         NotFoundError: there is no such conversation.
+        ConflictError: the customer has been forgotten, or `key` belongs to another text.
         RefusedError: there is no text, or too much of it.
     """
     clean = text.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
@@ -43,7 +48,10 @@ async def write(
     rows = await pool.fetch(UNANSWERED, conversation_id, ["waiting", "held", "failed"])
     message_id = derive_id("instructor", conversation_id, key)
     event = InstructorWrote(text=clean, answers=tuple(row["id"] for row in rows))
-    await _append(store, conversation_id, message_id, event)
+    if not await _append(pool, store, conversation_id, message_id, event):
+        written = await pool.fetchval(WRITTEN, message_id)
+        if written != clean:
+            raise ConflictError("This Idempotency-Key belongs to another text, written before.")
     return message_id, [send_reply_job(conversation_id, message_id, message_id)]
 
 
@@ -52,12 +60,13 @@ async def pause(pool: Pool, store: EventStore, conversation_id: UUID) -> None:
 
     Raises:
         NotFoundError: there is no such conversation.
+        ConflictError: the customer has been forgotten.
     """
     conversation = await get_conversation(pool, conversation_id)
     if not conversation.paused:
         head = await pool.fetchval(HEAD, conversation_id)
         event_id = derive_id("paused", conversation_id, head)
-        await _append(store, conversation_id, event_id, AssistantPaused())
+        await _append(pool, store, conversation_id, event_id, AssistantPaused())
 
 
 async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[Job]:
@@ -75,15 +84,20 @@ async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[J
     rows = await pool.fetch(UNANSWERED, conversation_id, ["held"])
     answers = tuple(row["id"] for row in rows)
     event_id = derive_id("resumed by the instructor", conversation_id, head)
-    await _append(store, conversation_id, event_id, AssistantResumed(answers=answers))
+    await _append(pool, store, conversation_id, event_id, AssistantResumed(answers=answers))
     return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
 
 
 async def _append(
+    pool: Pool,
     store: EventStore,
     conversation_id: UUID,
     event_id: UUID,
     event: InstructorWrote | AssistantPaused | AssistantResumed,
-) -> None:
+) -> bool:
+    """Whether the event is new; where it is neither that nor known, nothing is kept any more."""
     new = NewEvent(id=event_id, event=event, actor="instructor", correlation_id=event_id)
-    await store.append([new], conversation_id=conversation_id)
+    (appended,) = await store.append([new], conversation_id=conversation_id)
+    if not appended.is_new and not await pool.fetchval(KNOWN, event_id):
+        raise ConflictError("This customer has been forgotten: nothing can be done here any more.")
+    return appended.is_new

@@ -278,7 +278,7 @@ async def test_overlapping_lessons_cannot_both_be_confirmed(
     await conversation(store, second, phone="4180")
     await api.post(f"/bookings/{first.id}/confirm")
     problem = await api.post(f"/bookings/{second.id}/confirm", 409)
-    assert "overlaps" in problem["detail"]
+    assert f"overlaps booking {first.id}" in problem["detail"]
     assert (await api.get(f"/bookings/{second.id}"))["status"] == "pending"
     await api.post(f"/bookings/{first.id}/cancel")
     assert (await api.post(f"/bookings/{second.id}/confirm"))["status"] == "confirmed"

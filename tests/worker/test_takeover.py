@@ -7,6 +7,8 @@ from uuid import UUID
 
 import aiohttp
 
+from frostdesk.store.database import connect
+from frostdesk.store.forgetting import erase
 from tests.support.bodies import text_message
 from tests.support.desk import Desk
 from tests.support.secrets import INSTRUCTOR_TOKEN
@@ -163,6 +165,41 @@ async def test_stop_is_confirmed_once_and_kept(desk: Desk) -> None:
     await phone.hears(3)
     assert len(await desk.events("AutomationStopped")) == 1
     assert len(await desk.events("AutomationResumed")) == 1
+
+
+async def test_a_key_belongs_to_one_text(desk: Desk) -> None:
+    """Other words under the same key are refused: nobody believes them sent."""
+    await desk.phone().write("Hello!")
+    await desk.phone().hears()
+    conversation_id = await desk.conversation_id()
+    await say(desk, conversation_id, "See you at ten.", "one")
+    path = f"/conversations/{conversation_id}/messages"
+    async with desk.api.session.post(
+        f"{desk.api.url}{path}",
+        json={"text": "See you at eleven."},
+        headers=TOKEN | {"Idempotency-Key": "one"},
+    ) as answer:
+        assert answer.status == 409
+        assert "Idempotency-Key" in (await answer.json())["detail"]
+    assert [event["text"] for event in await desk.events("InstructorWrote")] == ["See you at ten."]
+
+
+async def test_nothing_is_done_for_a_forgotten_customer(desk: Desk, database_url: str) -> None:
+    """Writing and pausing say so, and are not taken to have worked."""
+    await desk.phone().write("Hello!")
+    await desk.phone().hears()
+    await desk.is_idle()
+    conversation_id = await desk.conversation_id()
+    connection = await connect(database_url)
+    await erase(connection, conversation_id)
+    await connection.close()
+    path = f"/conversations/{conversation_id}"
+    for command, body in (("messages", {"text": "Hello?"}), ("pause", None)):
+        async with desk.api.session.post(
+            f"{desk.api.url}{path}/{command}", json=body, headers=TOKEN
+        ) as answer:
+            assert answer.status == 409, command
+            assert "forgotten" in (await answer.json())["detail"]
 
 
 async def test_the_last_word_counts(desk: Desk) -> None:
