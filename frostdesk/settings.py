@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -77,6 +77,24 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+_REDIS_OPTIONS = frozenset({"db", "username", "password", "protocol"})
+_REDIS_TLS = frozenset(
+    {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+)
+
+
+def _redis_url(value: str) -> str:
+    """redis-py tells of an option that it does not know, or not here, only when it connects."""
+    url = urlsplit(_url("redis", "rediss", "unix")(value))
+    given = dict(parse_qsl(url.query, keep_blank_values=True))
+    known = _REDIS_OPTIONS | _REDIS_TLS if url.scheme == "rediss" else _REDIS_OPTIONS
+    number = given.get("db") or ("" if url.scheme == "unix" else url.path.strip("/")) or "0"
+    checks = given.get("ssl_cert_reqs", "none") in ("none", "optional", "required")
+    if not given.keys() <= known or not number.isdecimal() or not checks:
+        raise ValueError
+    return value
+
+
 def _port(value: str) -> int:
     port = int(value)
     if not 0 < port < 65536:  # noqa: PLR2004  # the range of TCP
@@ -122,7 +140,7 @@ VARIABLES = (
         "FROSTDESK_REDIS_URL",
         "redis_url",
         "the URL of a Redis 6.2 or newer, such as redis://host:6379/0",
-        _url("redis", "rediss", "unix"),
+        _redis_url,
     ),
     Variable("FROSTDESK_HOST", "host", "the address to listen on, such as 127.0.0.1", _text),
     Variable("FROSTDESK_PORT", "port", "a port from 1 to 65535", _port),

@@ -30,7 +30,17 @@ GOOD = {
 }
 MALFORMED = {
     "FROSTDESK_DATABASE_URL": ["mysql://x/y", "desk", "postgresql://", "postgresql://h:port/x"],
-    "FROSTDESK_REDIS_URL": ["http://x", "redis://", "localhost:6379", "redis://h:x"],
+    "FROSTDESK_REDIS_URL": [
+        "http://x",
+        "redis://",
+        "localhost:6379",
+        "redis://h:x",
+        "redis://h/desk",
+        "redis://h/0?ssl_cert_reqs=none",
+        "rediss://h/0?ssl_cert_reqs=perhaps",
+        "redis://h?db=x",
+        "redis://h?socket_timeout=1",
+    ],
     "FROSTDESK_DIRECT_DATABASE_URL": ["https://x/y", "desk"],
     "FROSTDESK_HOST": ["a b", "\n"],
     "FROSTDESK_PORT": ["0", "65536", "-1", "http", "80.5", " "],

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from frostdesk.cli import desk, doctor, log, operations, play, rebuild
+from frostdesk.cli.pipes import for_a_reader
 from frostdesk.errors import ConfigurationError, FrostDeskError
 
 CONFIGURATION = 2
 FAILED = 1
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Commands that somebody else reads, who may have left."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is named."""
+        with for_a_reader():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="frostdesk")
 def cli() -> None:
     """FrostDesk: a front desk on WhatsApp for an independent ski instructor.

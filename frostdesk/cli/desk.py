@@ -48,9 +48,8 @@ def conversations(limit: int, *, as_json: bool) -> None:
         click.echo("Nobody has written yet.")
     for c in found:
         when = c.last_message_at.astimezone(settings.timezone)
-        state = f"{c.failed} failed" if c.failed else f"{c.waiting} waiting" if c.waiting else ""
         name = _plain(c.name or c.username or c.wa_id or c.user_id or "")
-        click.echo(f"{c.id}  {when:%a %Y-%m-%d %H:%M}  {name:<24}  {state}".rstrip())
+        click.echo(f"{c.id}  {when:%a %Y-%m-%d %H:%M}  {name:<24}  {_state(c)}".rstrip())
 
 
 @click.command()
@@ -220,6 +219,18 @@ async def _list(
             if cursor is None:
                 break
     return found
+
+
+def _state(c: Conversation) -> str:
+    """What the desk marks: who needs the instructor, what is left to do, who is not answered."""
+    marks = (
+        (c.handed_over, "waits for you"),
+        (c.failed, f"{c.failed} failed"),
+        (c.waiting, f"{c.waiting} waiting"),
+        (c.paused, "paused"),
+        (c.stopped, "wrote STOP"),
+    )
+    return ", ".join(text for so, text in marks if so)
 
 
 def _booking_line(b: Booking) -> str:

@@ -11,7 +11,6 @@ import msgspec
 
 from frostdesk.cli import privacy, show
 from frostdesk.cli.long_work import connection_to, lines_of
-from frostdesk.cli.pipes import for_a_reader
 from frostdesk.cli.running import database, json_option, print_json, run, settings_for, stop_event
 from frostdesk.events import EVENT_TYPES
 from frostdesk.settings import Settings
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from frostdesk.store.rows import LoggedEvent
 
 PAGE = 1000
+MOST_POSITION = 2**63 - 1
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     metavar="TYPE",
     help="Only events of this type.",
 )
-@click.option("--after", type=click.IntRange(0), default=0, help="Only beyond this position.")
+@click.option(
+    "--after", type=click.IntRange(0, MOST_POSITION), default=0, help="Only beyond this position."
+)
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--follow", is_flag=True, help="Go on with those to come, until Ctrl-C.")
 @json_option
@@ -118,16 +120,16 @@ async def _print_as_they_come(
 
 
 def _print(settings: Settings, found: Iterable[LoggedEvent], *, as_json: bool) -> None:
-    with for_a_reader():
-        if as_json:
-            print_json(found)
-            return
+    if as_json:
+        print_json(found)
+    else:
         for e in found:
             when = e.recorded_at.astimezone(settings.timezone)
             sys.stdout.write(
                 f"{e.position:>8}  {when:%Y-%m-%d %H:%M:%S}  {e.conversation_id}"
                 f"  {e.version:>4}  {e.type}\n"
             )
+    sys.stdout.flush()
 
 
 @click.command("import")

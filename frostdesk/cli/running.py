@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from frostdesk.cli.pipes import OF_FILES
 from frostdesk.errors import FrostDeskError
 from frostdesk.settings import DATABASE, Settings, read_settings
 
@@ -64,6 +65,8 @@ async def database(settings: Settings) -> AsyncIterator[Pool]:
         async with create_pool(settings.database_url, max_size=4) as pool:
             yield pool
     except LOST as error:
+        if isinstance(error, OSError) and error.errno in OF_FILES:
+            raise
         raise FrostDeskError(
             f"PostgreSQL cannot be reached ({type(error).__name__}). "
             "Is it running, and is FROSTDESK_DATABASE_URL right? `frostdesk doctor` tells more."

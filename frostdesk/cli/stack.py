@@ -17,6 +17,7 @@ from frostdesk.errors import ConfigurationError, FrostDeskError
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
+LAST_PORT = 65_535
 SERVICE = ("serve", "worker")
 BUSINESS_NUMBER = "100000000000001"
 
@@ -117,6 +118,10 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_ports(host: str, ports: range) -> None:
+    if ports[-1] > LAST_PORT:
+        raise ConfigurationError(
+            f"FROSTDESK_PORT has to leave room for two ports after it, up to {LAST_PORT}."
+        )
     for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

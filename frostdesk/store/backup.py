@@ -12,7 +12,7 @@ import msgspec
 
 from frostdesk.errors import ConflictError, FrostDeskError, RefusedError
 from frostdesk.store.writing import COLUMNS, restore_events
-from frostdesk.upcasting import known_type
+from frostdesk.upcasting import read_event
 from projections import project
 
 MOST_INT, MOST_BIGINT = 2**31 - 1, 2**63 - 1
@@ -89,7 +89,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterable[Line]:
 def _read_line(number: int, text: bytes) -> Line:
     try:
         line = msgspec.json.decode(text, type=Line)
-        known_type(line.type, line.schema_version)
+        read_event(line.type, line.schema_version, line.data)
         if line.recorded_at.tzinfo is None:
             raise ValueError("`recorded_at` has no time zone")  # noqa: TRY301  # one answer to all
         if not (0 < line.version <= MOST_INT and 0 < line.position <= MOST_BIGINT):

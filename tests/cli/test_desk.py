@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from frostdesk.events import HandedOver
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
-from tests.factories import failed, proposed, received, sender
+from tests.factories import failed, new, proposed, received, sender
 from tests.support.programs import Programs
 
 
@@ -58,6 +59,16 @@ async def test_lists_in_a_terminal(programs: Programs, store: EventStore) -> Non
     assert "Sat 2027-01-16 10:00" in text
     assert "120 min" in text
     assert "No booking is confirmed" in await said(programs, "bookings", "--status", "confirmed")
+
+
+async def test_the_list_says_who_needs_what(programs: Programs, store: EventStore) -> None:
+    """Who waits for a person, is not answered by the assistant, or wants no messages."""
+    await begun(store, new(HandedOver(reason="hurt", reply_id=uuid4())))
+    (line,) = (await said(programs, "conversations")).splitlines()
+    assert line.endswith("waits for you, 1 waiting")
+    await said(programs, "pause", line.split()[0])
+    (line,) = (await said(programs, "conversations")).splitlines()
+    assert line.endswith("waits for you, 1 waiting, paused")
 
 
 async def test_lists_as_json(programs: Programs, store: EventStore) -> None:

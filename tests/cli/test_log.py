@@ -113,6 +113,40 @@ async def test_a_reader_may_leave(
     assert await asyncio.to_thread(leave, programs.environment, options) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("events", "--json"),
+        ("events",),
+        ("conversations",),
+        ("bookings", "--json"),
+        ("rebuild", "--verify"),
+    ],
+)
+async def test_output_that_cannot_be_written_is_told_of(
+    programs: Programs, database_url: str, command: tuple[str, ...]
+) -> None:
+    """A backup onto a full disk fails with the reason, and not with one of PostgreSQL's."""
+    await bring_in(database_url)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ("sh", "-c", 'exec "$@" > /dev/full', "sh", *COMMAND, *command),
+        env=programs.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reason = "frostdesk: The output cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, reason)
+
+
+async def test_positions_end_where_postgresql_s_do(programs: Programs) -> None:
+    """A number beyond them is a mistyped option."""
+    done = await programs.run("events", "--after", str(2**63))
+    assert done.returncode == 2
+    assert "--after" in done.stderr
+
+
 async def test_a_follower_says_at_once_what_is_wrong(
     programs: Programs, postgres_server: str
 ) -> None:

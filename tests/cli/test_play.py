@@ -164,6 +164,14 @@ async def test_a_model_of_ones_own_beside_a_simulated_whatsapp(tmp_path: Path) -
         dev.end()
 
 
+async def test_the_last_port_leaves_no_room(tmp_path: Path) -> None:
+    """The simulators take the two ports after the API's."""
+    dev = Dev(tmp_path, 65_535)
+    assert await asyncio.to_thread(dev.process.wait, 20) == 2
+    assert "FROSTDESK_PORT" in dev.output()
+    assert "Traceback" not in dev.output()
+
+
 async def test_ctrl_c_while_it_starts(dev: Dev) -> None:
     """Nobody has to wait until it is ready to have it stop."""
 

@@ -98,6 +98,12 @@ def _of_a_newer_version(lines: list[bytes]) -> list[bytes]:
     return [*lines[:7], newer, *lines[8:]]
 
 
+def _with_unusable_data(lines: list[bytes]) -> list[bytes]:
+    event = msgspec.json.decode(lines[7])
+    event["data"] = dict.fromkeys(event["data"], 5)
+    return [*lines[:7], *written([event]), *lines[8:]]
+
+
 def _without_zone(lines: list[bytes]) -> list[bytes]:
     event = msgspec.json.decode(lines[7])
     event["recorded_at"] = event["recorded_at"].removesuffix("Z")
@@ -115,6 +121,7 @@ def _out_of_order(lines: list[bytes]) -> list[bytes]:
         _without_a_field,
         _of_another_type,
         _of_a_newer_version,
+        _with_unusable_data,
         _without_zone,
         _out_of_order,
     ],
