@@ -8,6 +8,7 @@ import asyncpg
 
 from frostdesk.cli.doctor.verdict import Verdict
 from frostdesk.cli.operations import applied_number, schema, schema_number
+from projections import STATEMENTS
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -16,6 +17,10 @@ PROJECTED = ("conversations", "messages", "bookings")
 GUARDS = ("events_take_turns", "events_go_on", "events_are_immutable", "events_only_forget")
 
 INIT_DB = "Run `frostdesk init-db`."
+MAKE_ANEW = (
+    "The tables are made from the events: drop the one that is named (never `events`), run"
+    " `frostdesk init-db`, then `frostdesk rebuild`."
+)
 
 OVERMIGHTY = """
 SELECT CASE WHEN rolsuper THEN 'is a superuser'
@@ -37,10 +42,21 @@ async def check_schema(connection: Connection) -> list[Verdict]:
         names = ", ".join(row["name"] for row in missing)
         return [Verdict("schema", "failed", f"tables are missing: {names}", INIT_DB)]
     return [
-        await _version(connection),
+        await _shape(connection) or await _version(connection),
         await _rights(connection),
         await _publication(connection),
     ]
+
+
+async def _shape(connection: Connection) -> Verdict | None:
+    """Whether the tables are those that events are projected into: what is there stays as it is."""
+    try:
+        async with connection.transaction():
+            for statement in STATEMENTS.values():
+                await connection.prepare(statement)
+    except asyncpg.UndefinedColumnError as error:
+        return Verdict("schema", "failed", f"a table is not as it should be: {error}", MAKE_ANEW)
+    return None
 
 
 async def _version(connection: Connection) -> Verdict:
