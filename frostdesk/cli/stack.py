@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -60,6 +61,7 @@ async def running_stack(
         FrostDeskError: a process did not become ready.
     """
     from frostdesk.cli.operations import apply_schema
+    from frostdesk.embedded.process import guarded
 
     async with contextlib.AsyncExitStack() as ending:
         environment = complete(given)
@@ -83,6 +85,7 @@ async def running_stack(
             ports.append(port + 2)
         for name, command in commands.items():
             stack.processes[name] = await _start(command, environment, quiet=quiet)
+            ending.enter_context(guarded(stack.processes[name].pid, signal.SIGTERM))
         await _ready(stack, ports)
         yield stack
 

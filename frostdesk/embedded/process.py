@@ -1,7 +1,7 @@
-"""A server process that ends when we end, however we end.
+"""A process that ends when we end, however we end.
 
 A guard, a one-line shell that holds the other end of a pipe, sees us die even by SIGKILL and stops
-the server. What outlives the guard too is found at the next start by the folder it works in.
+the process. What outlives the guard too is found at the next start by the folder it works in.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def run(program: Program) -> Iterator[subprocess.Popen[bytes]]:
             **as_user(program.account),
         )
     try:
-        with _guarded(server, program.stop_signals[0]):
+        with guarded(server.pid, program.stop_signals[0]):
             yield server
     finally:
         _end(server, (*program.stop_signals, signal.SIGKILL))
@@ -102,10 +102,11 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def _guarded(server: subprocess.Popen[bytes], stop_signal: signal.Signals) -> Iterator[None]:
+def guarded(pid: int, stop_signal: signal.Signals) -> Iterator[None]:
+    """Have our child `pid` get this signal should we end within, by whatever means."""
     name = stop_signal.name.removeprefix("SIG")
     with subprocess.Popen(  # noqa: S603  # a command of our own making
-        ("/bin/sh", "-c", _GUARD, "guard", name, str(server.pid)),
+        ("/bin/sh", "-c", _GUARD, "guard", name, str(pid)),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

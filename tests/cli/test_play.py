@@ -164,6 +164,32 @@ async def test_a_model_of_ones_own_beside_a_simulated_whatsapp(tmp_path: Path) -
         dev.end()
 
 
+async def test_what_was_killed_starts_again(dev: Dev, tmp_path: Path) -> None:
+    """Killed hard, it leaves nothing behind that stands in the way of the next one."""
+    await dev.ready()
+    port = int(dev.environment["FROSTDESK_PORT"])
+    dev.process.kill()
+    dev.process.wait()
+
+    async def free() -> bool:
+        for offset in range(PORTS):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with suppress(OSError):
+                    probe.bind(("127.0.0.1", port + offset))
+                    continue
+            return False
+        return True
+
+    await until(free, 30)
+    again = Dev(tmp_path, port)
+    try:
+        await again.ready()
+        assert await again.ctrl_c() == 0
+    finally:
+        again.end()
+
+
 async def test_the_last_port_leaves_no_room(tmp_path: Path) -> None:
     """The simulators take the two ports after the API's."""
     dev = Dev(tmp_path, 65_535)
