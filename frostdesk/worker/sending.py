@@ -42,10 +42,11 @@ SELECT data ->> 'whatsapp_id' FROM events
 """
 
 SENT = """
-SELECT data -> 'whatsapp_ids' FROM events
- WHERE conversation_id = $1 AND type = 'ReplySent' AND data ->> 'reply_id' = $2
+SELECT CASE type WHEN 'ReplySent' THEN data -> 'whatsapp_ids' END FROM events
+ WHERE conversation_id = $1 AND type IN ('ReplySent', 'RetryRequested') AND data ->> 'reply_id' = $2
  ORDER BY version DESC LIMIT 1
 """
+"""Nothing where the instructor has asked since that it goes out again."""
 
 log = structlog.get_logger(__name__)
 

@@ -12,6 +12,7 @@ from tests.factories import ANA
 from tests.support.bodies import status, text_message, webhook
 from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.gates import gate_to
+from tests.support.keyspaces import flush
 from tests.support.programs import Programs
 from tests.support.secrets import PHONE_NUMBER_ID, SECOND_NUMBER_ID
 from tests.support.waiting import until
@@ -294,6 +295,25 @@ async def test_what_the_log_knows_as_sent_is_not_sent_again(desk: Desk, status: 
     assert len(await desk.phone().heard()) == 1
     assert await desk.events("SendRepeated") == []
     assert len(await desk.events("ReplyGenerated")) == 1
+
+
+@pytest.mark.usefixtures("quick_settling")
+async def test_what_was_sent_and_failed_goes_out_when_it_is_asked_for(
+    outside: Desk, environment: dict[str, str], redis_url: str
+) -> None:
+    """A retry is heeded though the log knows of an earlier send, even if its bell is lost."""
+    await outside.whatsapp(faults=["fails:131026"])
+    async with running_worker(settings_of(environment)):
+        await outside.phone().write("Hello")
+        await outside.has_events("ReplyFailed")
+        await outside.is_idle()
+    sends = len(await outside.sends())
+    conversation_id = await outside.conversation_id()
+    await outside.api.post(f"/conversations/{conversation_id}/retry", 202)
+    flush(redis_url)
+    async with running_worker(settings_of(environment)):
+        await outside.has_events("ReplySent", 2)
+    assert len(await outside.sends()) == sends + 1
 
 
 # Statuses that nobody waits for
