@@ -35,8 +35,9 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
 
 
 def claims_a_state(text: str) -> bool:
-    """Whether a reply says that a lesson is booked, confirmed or cancelled, or was or will be."""
-    return phrases.STATE.search(_plain(text)) is not None
+    """Whether a reply says that a lesson is booked, confirmed or cancelled, or is not."""
+    said = phrases.NOT_YET.sub(" ", phrases.CONDITION.sub(" ", _plain(text)))
+    return phrases.STATE.search(said) is not None
 
 
 def _plain(text: str) -> str:

@@ -261,13 +261,24 @@ CANCELLATION = re.compile(
     r"|annulee?s?\b|annulation|annullat|disdett|cancelad|anulad|suspendid|geannul|afgezegd"
     r"|declined|abgelehnt|refusee?\b|rechazad|geweigerd|recusad)"
 )
-STATE = re.compile(
-    r"\b(?:confirmed|(?<!fully )(?<!already )booked|cancell?ed|called off"
+_STATES = (
+    r"(?:confirmed|(?<!fully )(?<!already )booked|cancell?ed|called off"
     r"|bestatigt|gebucht|abgesagt|storniert|confirmee?s?|reservee?s?|annulee?s?"
     r"|confermat[aeio]|prenotat[aeio]|annullat[aeio]|disdett[aeio]"
     r"|(?:confirmad|reservad|cancelad|anulad|marcad)[ao]s?"
     r"|bevestigd|geboekt|geannuleerd|afgezegd)\b"
 )
+STATE = re.compile(rf"\b{_STATES}")
+NOT_YET = re.compile(
+    r"\b(?:once|as soon as|until|till|when|sobald|bis|des que|quand|(?:non )?appena|quando"
+    r"|en cuanto|cuando|zodra|wanneer|assim que)\b[^.!?;,\n]{0,80}"
+    r"|\b(?:be|etre|sera|seront|essere|sara|ser|seran|serao|worden|wordt|werden|wird)"
+    rf"\s(?:[^\s.!?;,]{{1,20}}\s){{0,2}}{_STATES}"
+    rf"|\b{_STATES}\s(?:werden|wird)\b"
+    r"|\b(?:bevestigd|geboekt|geannuleerd|afgezegd)\s(?:worden|wordt)\b"
+)
+"""What can be, or is to be: "can be cancelled", "as soon as it is confirmed"."""
+
 OPENING_HOURS = re.compile(
     r"\b(?:open|opening|geoffnet|offnungszeit|ouvert|apert(?:[oi]|ura)\b|orari\b|abiert"
     r"|horario de (?:apertura|atencion)|geopend|openingstijd|abert[oa]\b)"
