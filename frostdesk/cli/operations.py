@@ -118,12 +118,14 @@ def serve() -> None:
     settings = settings_for(SERVE)
 
     async def main() -> None:
+        stop = stop_event()  # before imports, which take a while
+
         from frostdesk.api.app import serve as serve_api
         from frostdesk.logs import configure_logs
 
         configure_logs()
         try:
-            await serve_api(settings, stop_event())
+            await serve_api(settings, stop)
         except OSError as error:
             address = f"{settings.host}:{settings.port}"
             raise FrostDeskError(f"Cannot listen on {address}: {error.strerror}.") from error
@@ -137,11 +139,13 @@ def worker() -> None:
     settings = settings_for(WORKER)
 
     async def main() -> None:
+        stop = stop_event()  # before imports, which take a while
+
         from frostdesk.logs import configure_logs
         from frostdesk.worker.main import run_worker
 
         configure_logs()
-        await run_worker(settings, stop_event())
+        await run_worker(settings, stop)
 
     run(main())
 

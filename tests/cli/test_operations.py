@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +173,25 @@ async def test_the_same_by_ctrl_c(programs: Programs) -> None:
     await worker.says("worker started")
     assert [*await asyncio.gather(api.interrupt(), worker.interrupt())] == [0, 0]
     assert "Traceback" not in api.output() + worker.output()
+
+
+def _heeds_sigterm(pid: int) -> bool:
+    """Whether the process has a handler: proc(5), `SigCgt` of /proc/PID/status."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = re.findall(r"SigCgt:\s*(\w+)", status)
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+async def test_a_signal_is_heeded_before_everything_is_imported(
+    programs: Programs, command: str
+) -> None:
+    """Told to end while it begins, a program ends as it would later."""
+    program = programs.start(command)
+
+    async def heeds() -> bool:
+        return _heeds_sigterm(program.process.pid)
+
+    await until(heeds)
+    assert await program.terminate() == 0
+    assert "Traceback" not in program.output()
