@@ -14,7 +14,7 @@ from frostdesk.lessons.checking import (
     Refusal,
     propose_lesson,
 )
-from frostdesk.lessons.intent import claims_a_state, find_lesson
+from frostdesk.lessons.intent import claims_of_a_state, find_lesson
 from frostdesk.wording.lines import (
     LessonState,
     handover_reply,
@@ -25,9 +25,6 @@ from frostdesk.wording.lines import (
 
 MOST_LESSONS = 10
 """Lessons that one reply may propose: a week's course and some more."""
-
-MOST_RESTATED = 3
-"""Lessons, the next ones, whose states are told where the model's words claim one."""
 
 LONGEST_REASON = 300
 """Characters of a reason that the instructor reads at a glance."""
@@ -78,14 +75,14 @@ class Proposals:
         Words that claim that something is confirmed, booked or cancelled do not stand alone: what
         is so is told beside them.
         """
-        if self.accepted or self._restated or any(self._refused):
-            return
-        today = self._situation.now.astimezone(self._situation.timezone).date()
-        request = find_lesson(words, today=today)
-        if request is not None:
-            self._propose(request)
-        elif claims_a_state(words):
+        if not self._settled:
+            today = self._situation.now.astimezone(self._situation.timezone).date()
+            request = find_lesson(words, today=today)
+            if request is not None:
+                self._propose(request)
+        if claims := claims_of_a_state(words):
             self._restate()
+            self._nothing_there = claims.of_a_lesson and not self._settled
 
     def lines(self, language: str) -> list[str]:
         """What the customer must see of it: a line a lesson, or why there is none."""
@@ -101,12 +98,15 @@ class Proposals:
             lines.append(handover_reply(language))
         return lines
 
+    @property
+    def _settled(self) -> bool:
+        """Whether there is something to tell of a lesson."""
+        return bool(self.accepted or self._restated or any(self._refused))
+
     def _restate(self) -> None:
         ahead = [known for known in self._known if known[0].ends_at > self._situation.now]
-        ahead.sort(key=lambda known: known[0].starts_at)
-        for lesson, status in ahead[:MOST_RESTATED]:
+        for lesson, status in sorted(ahead, key=lambda known: known[0].starts_at)[:MOST_LESSONS]:
             self._restated[lesson] = _state(status)
-        self._nothing_there = not ahead
 
     def _hand_over(self, reason: object) -> str:
         self.handover = str(reason or "").strip()[:LONGEST_REASON] or "no reason given"
@@ -151,12 +151,17 @@ class Proposals:
                 " Ask the customer to write again about the others."
             )
         self.accepted.append(lesson)
-        for earlier in self._refused[:-1]:
-            del earlier[:1]
+        for earlier in filter(None, self._refused[:-1]):
+            earlier.remove(max(earlier, key=lambda error: _likeness(error, lesson)))
         return (
             f"Put down as a proposal: {describe_lesson(lesson)}."
             " It waits for the instructor and is not confirmed."
         )
+
+
+def _likeness(error: LessonRefusedError, lesson: Lesson) -> tuple[bool, bool]:
+    """How likely it is that the lesson is what was meant by what was refused."""
+    return error.date == lesson.date, error.time == lesson.time
 
 
 def _state(status: str) -> LessonState:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
+import msgspec
+
 from frostdesk.dates import fold, weekdays_meant
 from frostdesk.lessons import phrases
 from frostdesk.lessons.checking import LessonRequest
@@ -34,10 +36,23 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
     return _settle(found, today)
 
 
-def claims_a_state(text: str) -> bool:
-    """Whether a reply says that a lesson is booked, confirmed or cancelled, or is not."""
+class Claims(msgspec.Struct, frozen=True):
+    """What a reply says of states, and whether it names a lesson as it does."""
+
+    of_a_lesson: bool
+
+
+def claims_of_a_state(text: str) -> Claims | None:
+    """What a reply claims to be booked, confirmed or cancelled, or not; None if nothing."""
     said = phrases.NOT_YET.sub(" ", phrases.CONDITION.sub(" ", _plain(text)))
-    return phrases.STATE.search(said) is not None
+    claims = [
+        sentence
+        for sentence in _sentences(said)
+        if phrases.STATE.search(sentence) and not sentence.endswith("?")
+    ]
+    if not claims:
+        return None
+    return Claims(of_a_lesson=any(map(phrases.LESSON.search, claims)))
 
 
 def _plain(text: str) -> str:
@@ -45,13 +60,17 @@ def _plain(text: str) -> str:
     for mark in "*_`()[]":  # WhatsApp's and Markdown's emphasis, and brackets
         plain = plain.replace(mark, " ")
     folded = phrases.A_DOT_M.sub(r"\1m", fold(plain)[: 2 * LONGEST_READ])
-    return phrases.PART_FIRST.sub(_hour_first, folded)
+    return phrases.HOUR_WORD.sub(_in_digits, phrases.PART_FIRST.sub(_hour_first, folded))
 
 
 def _hour_first(match: re.Match[str]) -> str:
     """Half past ten, or "halb elf", as Spanish has it, the hour first: "10 y media"."""
     hour = phrases.HOUR_WORDS.get(match["hour"], match["hour"])
     return f"{hour} {phrases.PARTS_FIRST[match['part']]}"
+
+
+def _in_digits(match: re.Match[str]) -> str:
+    return match["before"] + phrases.HOUR_WORDS[match["hour"]]
 
 
 def _sentences(plain: str) -> Iterator[str]:

@@ -139,7 +139,7 @@ def _minutes(match: re.Match[str], n: str = "") -> int:
     minute += _part(match[f"part{n}"])
     half = "p" if match[f"late{n}"] else (match[f"ap{n}"] or "").strip()[:1]
     minutes = HOUR * hour + minute
-    if minutes < NOON and (half == "p" or (not half and _is_afternoon(match, n))):
+    if minutes < NOON and (half == "p" or (not half and _is_afternoon(match, n, minutes))):
         return minutes + NOON
     return minutes - NOON if half == "a" and minutes // HOUR == NOON // HOUR else minutes
 
@@ -148,9 +148,9 @@ def _part(said: str | None) -> int:
     return next((m for m, words in phrases.PARTS if said and words.fullmatch(said)), 0)
 
 
-def _is_afternoon(match: re.Match[str], n: str) -> bool:
+def _is_afternoon(match: re.Match[str], n: str, minutes: int) -> bool:
     exact = match[f"m{n}"] or match[f"early{n}"] or match[f"h{n}"].startswith("0")
-    return not exact and int(match[f"h{n}"]) < FIRST_BARE_HOUR
+    return not exact and minutes < FIRST_BARE_HOUR * HOUR
 
 
 def _clock(minutes: int) -> str:

@@ -118,19 +118,25 @@ _MORE, _LESS = (
     r"(?:et|e|y|en)\s(?:une?\s|um\s|een\s)?",
     r"(?:moins|meno|menos)\s(?:le\s|un\s|um\s)?",
 )
+_AND = r"(?:(?:et|e|y|und|en)\s)?"
 PARTS = (
     (15, re.compile(_MORE + _QUARTER)),
     (30, re.compile(_MORE + _HALF)),
     (-15, re.compile(_LESS + _QUARTER)),
     (-30, re.compile(_LESS + _HALF)),
-    (15, re.compile("fifteen|funfzehn|quinze|quindici|quince|vijftien")),
-    (30, re.compile("thirty|dreissig|trente|trenta|treinta|dertig|trinta")),
-    (45, re.compile("forty-five|funfundvierzig|quarante-cinq|quarantacinque|vijfenveertig")),
+    (15, re.compile(_AND + "(?:fifteen|funfzehn|quinze|quindici|quince|vijftien)")),
+    (30, re.compile(_AND + "(?:thirty|dreissig|trente|trenta|treinta|dertig|trinta)")),
+    (
+        45,
+        re.compile(
+            _AND + "(?:forty-five|funfundvierzig|quarante-cinq|quarantacinque|vijfenveertig)"
+        ),
+    ),
 )
 """Minutes that are said after the hour, in words."""
 
 _PART = "|".join(pattern.pattern for _, pattern in PARTS)
-_NO_LENGTH = rf"(?!\s?-?(?:{_MINUTES}|{_HOURS}|{_HOURS_OR_OCLOCK}){_NO_LETTER})"
+_NO_LENGTH = rf"(?!\s?-?(?:d'|de\s)?(?:{_MINUTES}|{_HOURS}|{_HOURS_OR_OCLOCK}){_NO_LETTER})"
 
 
 def _time(n: str) -> str:
@@ -183,11 +189,21 @@ PARTS_FIRST = {
 }
 PART_FIRST = re.compile(
     rf"\b(?:an?\s)?(?P<part>{_any([p for p in PARTS_FIRST if p != 'half'])}"
-    r"|half(?=\s(?:een|twee|drie|vier|vijf|zes|zeven|acht|negen|tien|elf|twaalf)\b))"
-    rf"\s(?P<hour>[0-9]{{1,2}}(?![0-9:.])|(?:{_any(list(HOUR_WORDS))})\b)"
+    r"|half(?=\s(?:(?:een|twee|drie|vier|vijf|zes|zeven|acht|negen|tien|elf|twaalf)\b"
+    r"|[0-9]{1,2}\suur\b)))"
+    rf"\s(?P<hour>[0-9]{{1,2}}(?![0-9:]|\.[0-9])|(?:{_any(list(HOUR_WORDS))})\b)"
     r"(?:\s?(?:uhr|uur|o'clock)\b)?"
 )
 """A part of an hour before it. A British "half ten" is left: in Dutch it is an hour earlier."""
+
+HOUR_WORD = re.compile(
+    rf"\b(?P<before>(?:at|um|om|ab|gegen|tegen|vanaf|before|until|till|bis|tot)\s"
+    rf"|(?:from|von|van)\s(?=(?:{_any(list(HOUR_WORDS))})\s(?:to|until|till|bis|tot)\b))"
+    rf"(?P<hour>{_any([word for word in HOUR_WORDS if word not in ('one', 'een')])})\b"
+    r"(?!\s(?:of|hours?|stunden?|uren|people|personen|persons?|mal)\b)"
+    rf"(?!\s{_MINUTES})"
+)
+"""A whole hour in words, which would else be passed over for another time beside it."""
 
 RANGE = re.compile(
     r"(?:(?<!\w)(?P<from>from|von|de|dalle|desde|van|das|entre|zwischen)\s+(?:las?\s+)?)?"
@@ -262,11 +278,12 @@ CANCELLATION = re.compile(
     r"|declined|abgelehnt|refusee?\b|rechazad|geweigerd|recusad)"
 )
 _STATES = (
-    r"(?:confirmed|(?<!fully )(?<!already )booked|cancell?ed|called off"
-    r"|bestatigt|gebucht|abgesagt|storniert|confirmee?s?|reservee?s?|annulee?s?"
-    r"|confermat[aeio]|prenotat[aeio]|annullat[aeio]|disdett[aeio]"
-    r"|(?:confirmad|reservad|cancelad|anulad|marcad)[ao]s?"
-    r"|bevestigd|geboekt|geannuleerd|afgezegd)\b"
+    r"(?:confirmed|(?<!fully.)(?<!already )booked(?! up)|reserved|cancell?ed|called off"
+    r"|bestatigt|gebucht|reserviert|abgesagt|storniert|fallt aus"
+    r"|(?:est|ete|sont|ai|a|avons|avez)\s(?:bien\s|deja\s)?(?:confirm|reserv|annul|valid)ee?s?"
+    r"|confermat[aeio]|prenotat[aeio]|riservat[aeio]|annullat[aeio]|disdett[aeio]"
+    r"|(?:confirmad|reservad|agendad|cancelad|anulad)[ao]s?|(?:esta|foi|fica|ficou)\smarcad[ao]s?"
+    r"|bevestigd|geboekt|gereserveerd|geannuleerd|afgezegd)\b"
 )
 STATE = re.compile(rf"\b{_STATES}")
 NOT_YET = re.compile(
@@ -275,10 +292,15 @@ NOT_YET = re.compile(
     r"|\b(?:be|etre|sera|seront|essere|sara|ser|seran|serao|worden|wordt|werden|wird)"
     rf"\s(?:[^\s.!?;,]{{1,20}}\s){{0,2}}{_STATES}"
     rf"|\b{_STATES}\s(?:werden|wird)\b"
-    r"|\b(?:bevestigd|geboekt|geannuleerd|afgezegd)\s(?:worden|wordt)\b"
+    r"|\b(?:bevestigd|geboekt|gereserveerd|geannuleerd|afgezegd)\s(?:worden|wordt)\b"
 )
 """What can be, or is to be: "can be cancelled", "as soon as it is confirmed"."""
 
+LESSON = re.compile(
+    r"\b(?:lessons?|bookings?|appointments?|slots?|(?:ski)?stunden?|skikurs|termin|buchung|lektion"
+    r"|cours|lecons?|reservation|lezion[ei]|prenotazione|clases?|reserva|les|afspraak|boeking"
+    r"|aulas?|marcacao)\b"
+)
 OPENING_HOURS = re.compile(
     r"\b(?:open|opening|geoffnet|offnungszeit|ouvert|apert(?:[oi]|ura)\b|orari\b|abiert"
     r"|horario de (?:apertura|atencion)|geopend|openingstijd|abert[oa]\b)"

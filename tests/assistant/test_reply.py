@@ -287,6 +287,31 @@ async def test_a_correction_puts_one_refusal_right(model: Model, server: Scripte
     assert "16:30" in other
 
 
+async def test_a_claim_beside_a_proposal_is_set_right(model: Model, server: ScriptedServer) -> None:
+    """Another lesson that is said to be cancelled, and is not, is told of too."""
+    other = lesson(SATURDAY, time(10, 0), 60)
+    server.script(calls(ASKED), says("Your Saturday lesson is cancelled, Friday is noted."))
+
+    draft = await reply(model, bookings=((other, "confirmed"),))
+
+    assert draft.lessons == (LESSON,)
+    assert draft.text.endswith(f"\n\n{PROPOSED}\n{lesson_line(other, 'confirmed', 'en')}")
+
+
+async def test_what_is_put_right_is_the_likeliest(model: Model, server: ScriptedServer) -> None:
+    """Of two refusals of a round, the one of the same day is the one that was corrected."""
+    server.script(
+        calls(asks("2027-01-13", "14:30", 90), asks("Monday 2027-01-15", "14:30", 90)),
+        calls(ASKED),
+        says("Done."),
+    )
+
+    words, line, other = (await reply(model)).text.replace("\n\n", "\n").split("\n")
+
+    assert (words, line) == ("Done.", PROPOSED)
+    assert "13 January" in other
+
+
 async def test_a_cancelled_lesson_can_be_proposed_again(
     model: Model, server: ScriptedServer
 ) -> None:

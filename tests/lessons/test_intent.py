@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frostdesk.lessons.checking import LessonRequest
-from frostdesk.lessons.intent import claims_a_state, find_lesson
+from frostdesk.lessons.intent import claims_of_a_state, find_lesson
 
 MONDAY = date(2027, 1, 11)
 
@@ -129,6 +129,16 @@ def test_resolves_days_from_today(text: str, day: str) -> None:
         ("Saturday at a quarter to 10 for 90 minutes", "09:45", 90),
         ("Saturday at 10 thirty for 2 hours", "10:30", 120),
         ("Saturday at 10, thirty minutes", "10:00", 30),
+        ("sabato alle 10 e trenta per due ore", "10:30", 120),
+        ("el sábado a las 10 y treinta durante dos horas", "10:30", 120),
+        ("sabato alle 10, un quarto d'ora di pausa, per 2 ore", "10:00", 120),
+        ("Saturday for two hours at half past 10.", "10:30", 120),
+        ("Samstag um halb sieben für eine Stunde", "18:30", 60),
+        ("zaterdag om half 11 uur voor 2 uur", "10:30", 120),
+        ("Samstag von 10 bis halb 12.", "10:00", 90),
+        ("am Samstag von zehn bis halb zwölf", "10:00", 90),
+        ("Saturday at ten o'clock for two hours", "10:00", 120),
+        ("zaterdag om tien uur voor twee uur", "10:00", 120),
     ],
 )
 def test_parts_of_an_hour_are_read(text: str, start: str, minutes: int) -> None:
@@ -317,6 +327,22 @@ def least_seconds(work: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Saturday at ten o'clock for two hours. Be at the meeting point at quarter to ten.",
+        "Samstag um zehn Uhr für zwei Stunden. Treffpunkt ist Viertel vor zehn an der Gondel.",
+        "Samstag um zehn für zwei Stunden, die Gondel fährt ab halb neun.",
+        "zaterdag om tien uur voor twee uur. We spreken af om kwart voor tien.",
+        "Saturday at ten for an hour, half past two at the latest you are back.",
+        "am Samstag um fünf vor halb elf für eine Stunde",
+    ],
+)
+def test_of_two_times_in_words_none_is_taken(text: str) -> None:
+    """The time of a meeting point is not mistaken for the lesson's."""
+    assert found(text) is None
+
+
+@pytest.mark.parametrize(
     ("text", "claims"),
     [
         ("Yes, your lesson is confirmed!", True),
@@ -336,6 +362,16 @@ def least_seconds(work: Callable[[], object]) -> float:
         ("Las clases pueden ser canceladas.", False),
         ("De les kan worden geannuleerd.", False),
         ("If it is confirmed, you will hear from us.", False),
+        ("Your slot is reserved.", True),
+        ("Votre cours est validé.", True),
+        ("Tu clase está agendada.", True),
+        ("A aula está marcada.", True),
+        ("Les skieurs confirmés peuvent aller sur la piste noire.", False),
+        ("Most days in February get booked up early.", False),
+        ("Have you booked your ski hire?", False),
+        ("We are fully-booked on Saturday.", False),
+        ("Haben Sie schon ein Hotel gebucht?", False),
+        ("Las pistas marcadas en azul son fáciles.", False),
         ("Saturday is fully booked.", False),
         ("What time would suit you?", False),
         ("", False),
@@ -343,4 +379,20 @@ def least_seconds(work: Callable[[], object]) -> float:
 )
 def test_claims_of_a_state_are_noticed(text: str, *, claims: bool) -> None:
     """Words that say that something is booked, confirmed or cancelled."""
-    assert claims_a_state(text) is claims
+    assert (claims_of_a_state(text) is not None) is claims
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Your lesson is confirmed!", True),
+        ("La lezione è confermata.", True),
+        ("Done, it is cancelled.", False),
+        ("The red run is reserved. Is a lesson on Saturday what you want?", False),
+    ],
+)
+def test_claims_may_name_a_lesson(text: str, *, named: bool) -> None:
+    """In the sentence that makes the claim."""
+    claims = claims_of_a_state(text)
+    assert claims is not None
+    assert claims.of_a_lesson is named
