@@ -23,7 +23,9 @@ MARGIN = 0.1
 """By how much, in words, the likeliest language must lead."""
 
 _PREFIX = re.compile(r"\s*\[[^\]\n]*\]")
-_WORD = re.compile(r"(?<![0-9])[a-z]+(?:['-][a-z]+)*")
+_I_AM = re.compile(r"\b(?:i am|am i)\b")
+_CLOCK = re.compile(r"[0-9]\s?[ap]m\b(?!\s[a-z]{4})")
+_WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
 _LETTERS = {"ß": "de", "ñ": "es", "¿": "es", "¡": "es", "ã": "pt", "õ": "pt", "œ": "fr"}
 
 
@@ -57,7 +59,9 @@ def _score(text: str) -> dict[str, float]:
 
 def _votes(text: str) -> Iterator[tuple[str, ...]]:
     known = _languages_of_words()
-    found = set(_WORD.findall(fold(text)))
+    # "Am" is a German word, but for these two.
+    plain = _CLOCK.sub(" ", _I_AM.sub("i'm", fold(text)))
+    found = set(_WORD.findall(plain))
     yield from (known[word] for word in sorted(found & known.keys()))
     yield from ((language,) for letter, language in _LETTERS.items() if letter in text)
 

@@ -33,7 +33,13 @@ GERMAN = ["Ja gerne", "Hallo, habt ihr am Samstag frei?"]
         ("Hi, I am Anna", "en"),
         ("9:30 am?", "en"),
         ("Hi! Sat 10am 2h?", "en"),
+        ("Hello, am I booked?", "en"),
+        ("I am Marco", "en"),
+        ("10 am Saturday", "en"),
         ("Am Dienstag?", "de"),
+        ("Am Vormittag", "de"),
+        ("um 10 am Vormittag", "de"),
+        ("am 24.12.", "de"),
         ("I bambini di 6 anni", "it"),
     ],
 )
