@@ -119,9 +119,9 @@ function lastDay(booking) {
 /** From which minute of `day` to which the lesson lasts. */
 function minutesOn(day, booking) {
   const minute = (time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5));
-  const begins = booking.date === day ? minute(booking.time) : 0;
-  const ends = lastDay(booking) === day ? minute(clock(booking.ends_at, booking.timezone)) : 0;
-  return [begins, ends || MIDNIGHT];
+  if (booking.date !== day) return [0, minute(clock(booking.ends_at, booking.timezone))];
+  const begins = minute(booking.time);
+  return [begins, Math.min(begins + booking.duration, MIDNIGHT)];
 }
 
 /** The minutes of the day that the bars cover: a skiing day, and whatever lies outside of it. */
