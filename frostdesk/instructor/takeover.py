@@ -10,6 +10,7 @@ from frostdesk.events import AssistantPaused, AssistantResumed, InstructorWrote,
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import get_conversation
+from frostdesk.store.rows import Conversation
 
 LONGEST_TEXT = 12_000
 """Characters; WhatsApp takes 4,096 a message, and the sender splits."""
@@ -20,7 +21,9 @@ SELECT id FROM messages
  ORDER BY version
 """
 
-KNOWN = "SELECT EXISTS (SELECT FROM events WHERE id = $1)"
+FORGOTTEN = """
+SELECT EXISTS (SELECT FROM events WHERE conversation_id = $1 AND type = 'CustomerForgotten')
+"""
 
 WRITTEN = "SELECT data ->> 'text' FROM events WHERE id = $1"
 
@@ -44,14 +47,13 @@ async def write(
     clean = clean.encode(errors="replace").decode()
     if not 0 < len(clean) <= LONGEST_TEXT:
         raise RefusedError(f"`text` has to hold 1 to {LONGEST_TEXT:,} characters.")
-    await get_conversation(pool, conversation_id)
+    await _living(pool, conversation_id)
     rows = await pool.fetch(UNANSWERED, conversation_id, ["waiting", "held", "failed"])
     message_id = derive_id("instructor", conversation_id, key)
     event = InstructorWrote(text=clean, answers=tuple(row["id"] for row in rows))
-    if not await _append(pool, store, conversation_id, message_id, event):
-        written = await pool.fetchval(WRITTEN, message_id)
-        if written != clean:
-            raise ConflictError("This Idempotency-Key belongs to another text, written before.")
+    await _append(store, conversation_id, message_id, event)
+    if await pool.fetchval(WRITTEN, message_id) != clean:
+        raise ConflictError("This Idempotency-Key belongs to another text, written before.")
     return message_id, [send_reply_job(conversation_id, message_id, message_id)]
 
 
@@ -62,11 +64,11 @@ async def pause(pool: Pool, store: EventStore, conversation_id: UUID) -> None:
         NotFoundError: there is no such conversation.
         ConflictError: the customer has been forgotten.
     """
-    conversation = await get_conversation(pool, conversation_id)
+    conversation = await _living(pool, conversation_id)
     if not conversation.paused:
         head = await pool.fetchval(HEAD, conversation_id)
         event_id = derive_id("paused", conversation_id, head)
-        await _append(pool, store, conversation_id, event_id, AssistantPaused())
+        await _append(store, conversation_id, event_id, AssistantPaused())
 
 
 async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[Job]:
@@ -76,28 +78,32 @@ async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[J
 
     Raises:
         NotFoundError: there is no such conversation.
+        ConflictError: the customer has been forgotten.
     """
-    conversation = await get_conversation(pool, conversation_id)
+    conversation = await _living(pool, conversation_id)
     if not conversation.paused:
         return []
     head = await pool.fetchval(HEAD, conversation_id)
     rows = await pool.fetch(UNANSWERED, conversation_id, ["held"])
     answers = tuple(row["id"] for row in rows)
     event_id = derive_id("resumed by the instructor", conversation_id, head)
-    await _append(pool, store, conversation_id, event_id, AssistantResumed(answers=answers))
+    await _append(store, conversation_id, event_id, AssistantResumed(answers=answers))
     return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
 
 
+async def _living(pool: Pool, conversation_id: UUID) -> Conversation:
+    """The conversation, of which something is kept; of a forgotten customer's nothing more is."""
+    conversation = await get_conversation(pool, conversation_id)
+    if await pool.fetchval(FORGOTTEN, conversation_id):
+        raise ConflictError("This customer has been forgotten: nothing can be done here any more.")
+    return conversation
+
+
 async def _append(
-    pool: Pool,
     store: EventStore,
     conversation_id: UUID,
     event_id: UUID,
     event: InstructorWrote | AssistantPaused | AssistantResumed,
-) -> bool:
-    """Whether the event is new; where it is neither that nor known, nothing is kept any more."""
+) -> None:
     new = NewEvent(id=event_id, event=event, actor="instructor", correlation_id=event_id)
-    (appended,) = await store.append([new], conversation_id=conversation_id)
-    if not appended.is_new and not await pool.fetchval(KNOWN, event_id):
-        raise ConflictError("This customer has been forgotten: nothing can be done here any more.")
-    return appended.is_new
+    await store.append([new], conversation_id=conversation_id)

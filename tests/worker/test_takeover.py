@@ -194,7 +194,7 @@ async def test_nothing_is_done_for_a_forgotten_customer(desk: Desk, database_url
     await erase(connection, conversation_id)
     await connection.close()
     path = f"/conversations/{conversation_id}"
-    for command, body in (("messages", {"text": "Hello?"}), ("pause", None)):
+    for command, body in (("messages", {"text": "Hello?"}), ("pause", None), ("resume", None)):
         async with desk.api.session.post(
             f"{desk.api.url}{path}/{command}", json=body, headers=TOKEN
         ) as answer:
