@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,20 +78,36 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
-_REDIS_OPTIONS = frozenset({"db", "username", "password", "protocol"})
-_REDIS_TLS = frozenset(
-    {"ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
-)
+_NUMBER, _SECONDS, _ANY, _FLAG = r"[0-9]+", r"[0-9]+(\.[0-9]+)?", ".*", "(?i:true|false|yes|no|1|0)"
+_REDIS_OPTIONS = {
+    "db": _NUMBER,
+    "username": _ANY,
+    "password": _ANY,
+    "protocol": "[23]",
+    "max_connections": "[1-9][0-9]*",
+    "health_check_interval": _NUMBER,
+    "socket_timeout": _SECONDS,
+    "socket_connect_timeout": _SECONDS,
+    "socket_keepalive": _FLAG,
+    "retry_on_timeout": _FLAG,
+}
+_REDIS_TLS = {
+    "ssl_cert_reqs": "none|optional|required",
+    "ssl_ca_certs": _ANY,
+    "ssl_certfile": _ANY,
+    "ssl_keyfile": _ANY,
+    "ssl_check_hostname": _FLAG,
+}
 
 
 def _redis_url(value: str) -> str:
     """redis-py tells of an option that it does not know, or not here, only when it connects."""
     url = urlsplit(_url("redis", "rediss", "unix")(value))
-    given = dict(parse_qsl(url.query, keep_blank_values=True))
-    known = _REDIS_OPTIONS | _REDIS_TLS if url.scheme == "rediss" else _REDIS_OPTIONS
-    number = given.get("db") or ("" if url.scheme == "unix" else url.path.strip("/")) or "0"
-    checks = given.get("ssl_cert_reqs", "none") in ("none", "optional", "required")
-    if not given.keys() <= known or not number.isdecimal() or not checks:
+    known = _REDIS_OPTIONS | (_REDIS_TLS if url.scheme == "rediss" else {})
+    given = parse_qsl(url.query, keep_blank_values=True)
+    if not all(name in known and re.fullmatch(known[name], text) for name, text in given):
+        raise ValueError
+    if url.scheme != "unix" and not re.fullmatch("/?[0-9]*/?", url.path):
         raise ValueError
     return value
 
@@ -139,7 +156,7 @@ VARIABLES = (
     Variable(
         "FROSTDESK_REDIS_URL",
         "redis_url",
-        "the URL of a Redis 6.2 or newer, such as redis://host:6379/0",
+        "the URL of a Redis 6.2 or newer, such as redis://host:6379/0, any options redis-py's",
         _redis_url,
     ),
     Variable("FROSTDESK_HOST", "host", "the address to listen on, such as 127.0.0.1", _text),

@@ -16,11 +16,11 @@ FAILED = 1
 
 
 class Commands(click.Group):
-    """Commands that somebody else reads, who may have left."""
+    """Commands whose output may be cut short: but for lists, their verdict is lost with it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is named."""
-        with for_a_reader():
+        with for_a_reader(left=FAILED):
             return super().invoke(ctx)
 
 
@@ -43,7 +43,7 @@ for module in (play, operations, doctor, desk, log, rebuild):
 def main() -> None:
     """Run the command line; errors that FrostDesk knows become one message and an exit status."""
     try:
-        cli.main(prog_name="frostdesk", standalone_mode=False)
+        sys.exit(cli.main(prog_name="frostdesk", standalone_mode=False))
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

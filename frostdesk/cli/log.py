@@ -11,6 +11,7 @@ import msgspec
 
 from frostdesk.cli import privacy, show
 from frostdesk.cli.long_work import connection_to, lines_of
+from frostdesk.cli.pipes import for_a_reader
 from frostdesk.cli.running import database, json_option, print_json, run, settings_for, stop_event
 from frostdesk.events import EVENT_TYPES
 from frostdesk.settings import Settings
@@ -120,16 +121,16 @@ async def _print_as_they_come(
 
 
 def _print(settings: Settings, found: Iterable[LoggedEvent], *, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-    else:
+    with for_a_reader():
+        if as_json:
+            print_json(found)
+            return
         for e in found:
             when = e.recorded_at.astimezone(settings.timezone)
             sys.stdout.write(
                 f"{e.position:>8}  {when:%Y-%m-%d %H:%M:%S}  {e.conversation_id}"
                 f"  {e.version:>4}  {e.type}\n"
             )
-    sys.stdout.flush()
 
 
 @click.command("import")

@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+import click
+
 from frostdesk.errors import FrostDeskError
 
 OF_FILES = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -15,8 +17,10 @@ OF_FILES = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errn
 
 
 @contextlib.contextmanager
-def for_a_reader() -> Iterator[None]:
-    """Bring what is printed within to its reader. One who has left ends the command quietly.
+def for_a_reader(*, left: int = 0) -> Iterator[None]:
+    """Bring what is printed within to its reader now.
+
+    One who has `left` ends the command quietly, with this status.
 
     Raises:
         FrostDeskError: the output cannot be written.
@@ -30,5 +34,5 @@ def for_a_reader() -> Iterator[None]:
         # What is still buffered would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno == errno.EPIPE:
-            sys.exit(0)
+            raise click.exceptions.Exit(left) from None
         raise FrostDeskError(f"The output cannot be written: {error.strerror}.") from error

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from frostdesk.cli.long_work import connection_to
+from frostdesk.cli.pipes import for_a_reader
 from frostdesk.cli.running import run, settings_for
 from frostdesk.errors import FrostDeskError
 from frostdesk.history import plain
@@ -91,7 +92,8 @@ def export(conversation: UUID, output: Path | None) -> None:
     kept = msgspec.json.encode(run(_kept(settings_for(), conversation)))
     document = msgspec.json.format(kept, indent=2) + b"\n"
     if output is None:
-        sys.stdout.buffer.write(document)
+        with for_a_reader():
+            sys.stdout.buffer.write(document)
         return
     try:
         with open(output, "wb", opener=_private) as file:

@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 import msgspec
 
+from frostdesk.cli.pipes import for_a_reader
 from frostdesk.cli.running import database, json_option, print_json, run, settings_for
 from frostdesk.errors import NotFoundError
 from frostdesk.history import RowId, plain, rows_of, says
@@ -68,12 +69,13 @@ def show(anything: UUID, *, as_json: bool) -> None:
     settings = settings_for()
     events = run(_read(settings, anything))
     story = tell(events, settings.timezone)
-    if as_json:
-        print_json(story)
-        return
-    click.echo(f"Conversation {events[0].conversation_id} with {_whom(events)}\n")
-    for told in story:
-        click.echo("\n".join(_lines(told)))
+    with for_a_reader():
+        if as_json:
+            print_json(story)
+            return
+        click.echo(f"Conversation {events[0].conversation_id} with {_whom(events)}\n")
+        for told in story:
+            click.echo("\n".join(_lines(told)))
 
 
 async def _read(settings: Settings, anything: UUID) -> list[LoggedEvent]:

@@ -140,6 +140,30 @@ async def test_output_that_cannot_be_written_is_told_of(
     assert (done.returncode, done.stderr) == (1, reason)
 
 
+async def test_a_verdict_is_not_lost_with_its_reader(programs: Programs, pool: Pool) -> None:
+    """Where nobody reads what differs, the status still says that something does."""
+    async with EventStore(pool) as store:
+        await store.append([received()])
+    await pool.execute("UPDATE messages SET content = 'other'")
+    done = await asyncio.to_thread(
+        subprocess.run,
+        (
+            "bash",
+            "-c",
+            '"$@" | true; exit ${PIPESTATUS[0]}',
+            "bash",
+            *COMMAND,
+            "rebuild",
+            "--verify",
+        ),
+        env=programs.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
 async def test_positions_end_where_postgresql_s_do(programs: Programs) -> None:
     """A number beyond them is a mistyped option."""
     done = await programs.run("events", "--after", str(2**63))

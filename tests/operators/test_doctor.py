@@ -142,6 +142,7 @@ CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
         ),
         ("ALTER TABLE events DISABLE TRIGGER events_only_forget", {"schema": "guard"}),
         ("ALTER TABLE messages DROP COLUMN read_at", {"schema": "`frostdesk rebuild`"}),
+        ("ALTER TABLE messages ALTER sent_at TYPE text", {"schema": "`frostdesk rebuild`"}),
         ("REVOKE INSERT ON events FROM frostdesk_service", {"rights": "may not use events"}),
         ("REVOKE UPDATE ON messages FROM frostdesk_service", {"rights": "GRANT frostdesk_service"}),
         ("GRANT DELETE ON events TO frostdesk_service", {"rights": "may change or delete events"}),

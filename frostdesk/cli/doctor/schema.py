@@ -50,12 +50,13 @@ async def check_schema(connection: Connection) -> list[Verdict]:
 
 async def _shape(connection: Connection) -> Verdict | None:
     """Whether the tables are those that events are projected into: what is there stays as it is."""
-    try:
-        async with connection.transaction():
-            for statement in STATEMENTS.values():
+    for table, statement in STATEMENTS.items():
+        try:
+            async with connection.transaction():
                 await connection.prepare(statement)
-    except asyncpg.UndefinedColumnError as error:
-        return Verdict("schema", "failed", f"a table is not as it should be: {error}", MAKE_ANEW)
+        except asyncpg.SyntaxOrAccessError as error:
+            seen = f"{table} is not as it should be: {error}"
+            return Verdict("schema", "failed", seen, MAKE_ANEW)
     return None
 
 
