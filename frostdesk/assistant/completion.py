@@ -83,6 +83,9 @@ def _decode(body: bytes) -> Any:
 
 
 def _text(content: Any) -> str | None:
+    """The words, which some servers give in parts, as the reference has them in requests."""
+    if isinstance(content, list):
+        content = "".join(str(_dict(part).get("text") or "") for part in content)
     if not isinstance(content, str) or not content.strip():
         return None
     return content.replace("\0", "\ufffd")

@@ -7,8 +7,10 @@ import re
 LONGEST_WORDS = 12_000
 """Characters of a model's words that are sent: three WhatsApp messages, which nobody reads out."""
 
-# Reasoning models whose server does not separate their notes write them between such marks.
+# Reasoning models whose server does not separate their notes write them between such marks; the
+# first may stand in the prompt already.
 _NOTES = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+_END_OF_NOTES = "</think>"
 
 # The history shows each message behind its time, and models imitate what they see.
 _STAMPS = re.compile(r"(\s*\[[^\]\n]{0,40}\d{1,2}:\d{2}[^\]\n]{0,40}\])+\s*")
@@ -25,7 +27,7 @@ _SENTENCE_END = re.compile(r"[.!?…](?=\s)|\n")
 
 def tidy(text: str | None) -> str:
     """The words of `text` that a customer should get, "" if there are none."""
-    words = _NOTES.sub("", text or "").replace("\0", "\ufffd")
+    words = _NOTES.sub("", text or "").replace("\0", "\ufffd").rpartition(_END_OF_NOTES)[2]
     stamps = _STAMPS.match(words)
     words = words[stamps.end() :] if stamps else words
     return _clip(_MARKS.sub("", _LESSON_LINES.sub("", words)).strip())

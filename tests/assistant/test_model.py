@@ -152,6 +152,26 @@ async def test_whole_surrogate_pairs_survive(model: Model, server: ScriptedServe
     assert (await complete(model)).text == "\N{SKI AND SKI BOOT} \ufffd"
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            [{"type": "text", "text": "Good "}, {"type": "text", "text": "morning!"}],
+            "Good morning!",
+        ),
+        ([{"type": "refusal", "refusal": "No."}, "loose", None], None),
+        ([], None),
+    ],
+)
+async def test_texts_in_parts_are_joined(
+    model: Model, server: ScriptedServer, content: Any, text: str | None
+) -> None:
+    """Some servers answer with a list of parts, as requests have it."""
+    server.script(body({"choices": [{"message": {"content": content}}]}))
+
+    assert (await complete(model)).text == text
+
+
 @pytest.mark.parametrize("usage", [None, "many", {"prompt_tokens": "3"}, {"prompt_tokens": -3}])
 async def test_odd_usage_counts_nothing(model: Model, server: ScriptedServer, usage: Any) -> None:
     """Tokens that a server does not count properly are 0."""

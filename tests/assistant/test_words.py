@@ -22,6 +22,7 @@ from frostdesk.assistant.words import LONGEST_WORDS, tidy
         ("Hello [Friday 2027-01-15 14:30]", "Hello [Friday 2027-01-15 14:30]"),
         ("<think>Who is it?</think>\n\nHello", "Hello"),
         ("<think>Who is it?", ""),
+        ("Who is it?</think>\n\nHello", "Hello"),
         ("a\0b", "a\ufffdb"),
         ("Good.\n\n📅 Friday 15 January 2027, 14:30, 90 minutes: confirmed\nBye", "Good.\n\nBye"),
         ("- **📅 Friday: confirmed**", ""),
