@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -44,7 +45,10 @@ class Claims(msgspec.Struct, frozen=True):
 
 def claims_of_a_state(text: str) -> Claims | None:
     """What a reply claims to be booked, confirmed or cancelled, or not; None if nothing."""
-    said = phrases.NOT_YET.sub(" ", phrases.CONDITION.sub(" ", _plain(text)))
+    plain = _plain(text)
+    if phrases.STATE.search(plain) is None:
+        return None  # as most replies
+    said = phrases.NOT_YET.sub(" ", phrases.CONDITION.sub(" ", plain))
     claims = [
         sentence
         for sentence in _sentences(said)
@@ -55,7 +59,9 @@ def claims_of_a_state(text: str) -> Claims | None:
     return Claims(of_a_lesson=any(map(phrases.LESSON.search, claims)))
 
 
+@lru_cache(maxsize=1)
 def _plain(text: str) -> str:
+    """What patterns read; of one reply it is asked for twice."""
     plain = text[:LONGEST_READ].replace("½", ".5")
     for mark in "*_`()[]":  # WhatsApp's and Markdown's emphasis, and brackets
         plain = plain.replace(mark, " ")
