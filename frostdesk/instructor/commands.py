@@ -103,15 +103,16 @@ async def _append(
         between = (booking.starts_at, booking.ends_at, booking.instructor_id)
         other = await pool.fetchrow(IN_THE_WAY, *between)
         mine = _named(booking.id, booking.date, booking.time, booking.duration)
-        taken = _named(*other).lower() if other else "another lesson"
+        taken = f"booking {_named(*other)}" if other else "another lesson"
         raise ConflictError(
-            f"{mine} overlaps {taken}, which is confirmed. Cancel that one first, or this one."
+            f"Booking {mine} overlaps {taken}, which is confirmed."
+            " Cancel that one first, or this one."
         ) from error
     return booking.conversation_id
 
 
 def _named(booking_id: UUID, day: date, at: time, minutes: int) -> str:
-    return f"Booking {booking_id} ({day} {at:%H:%M}, {minutes} minutes)"
+    return f"{booking_id} ({day} {at:%H:%M}, {minutes} minutes)"
 
 
 async def retry(pool: Pool, store: EventStore, conversation_id: UUID) -> list[Job]:

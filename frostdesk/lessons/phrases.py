@@ -167,12 +167,13 @@ NOON = re.compile(r"\b(?:noon|midday|(?<!apres[- ])midi|mezzogiorno|mediodia|mei
 DIGIT_OR_NOON = re.compile(r"[0-9]|noon|midday|midi|mezzogiorno|mediodia|meio")
 """What no time of day is named without."""
 
+_DUTCH_HOURS = "een twee drie vier vijf zes zeven acht negen tien elf twaalf"
 HOUR_WORDS = {
     word: str(hour)
     for words in (
         "one two three four five six seven eight nine ten eleven twelve",
         "eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf",
-        "een twee drie vier vijf zes zeven acht negen tien elf twaalf",
+        _DUTCH_HOURS,
     )
     for hour, word in enumerate(words.split(), start=1)
 }
@@ -189,8 +190,7 @@ PARTS_FIRST = {
 }
 PART_FIRST = re.compile(
     rf"\b(?:an?\s)?(?P<part>{_any([p for p in PARTS_FIRST if p != 'half'])}"
-    r"|half(?=\s(?:(?:een|twee|drie|vier|vijf|zes|zeven|acht|negen|tien|elf|twaalf)\b"
-    r"|[0-9]{1,2}\suur\b)))"
+    rf"|half(?=\s(?:(?:{_any(_DUTCH_HOURS.split())})\b|[0-9]{{1,2}}\suur\b)))"
     rf"\s(?P<hour>[0-9]{{1,2}}(?![0-9:]|\.[0-9])|(?:{_any(list(HOUR_WORDS))})\b)"
     r"(?:\s?(?:uhr|uur|o'clock)\b)?"
 )
