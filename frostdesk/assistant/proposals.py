@@ -33,7 +33,8 @@ LONGEST_REASON = 300
 class Proposals:
     """The lessons accepted so far, and those refused or found to be there already.
 
-    `accepted` are new and in the order of their asking; none overlaps another or a taken slot.
+    `accepted` are new and in the order of their asking. None overlaps a confirmed lesson; one may
+    overlap another, as only a confirmed lesson takes its time.
     `handover` is why the customer needs a person, if the model says so.
     """
 
@@ -118,7 +119,7 @@ class Proposals:
             known = self._find_known(lesson)
             if known:
                 return known
-            self._check(request, taken=(*self._situation.taken, *self.accepted))
+            self._check(request, taken=self._situation.taken)
         except LessonRefusedError as error:
             self._refused[-1].append(error)
             return f"Refused. {error}"

@@ -209,18 +209,15 @@ async def test_two_calls_propose_two_lessons(model: Model, server: ScriptedServe
     assert len(server.tool_results()) == 2
 
 
-async def test_two_calls_cannot_overlap(model: Model, server: ScriptedServer) -> None:
-    """Of two lessons of one reply that overlap, the second is refused."""
-    server.script(calls(ASKED, asks("2027-01-15", "15:30", 60)), says("One."))
+async def test_two_proposals_may_overlap(model: Model, server: ScriptedServer) -> None:
+    """Two lessons to choose from are both proposed: only a confirmed one takes its time."""
+    server.script(calls(ASKED, asks("2027-01-15", "15:30", 60)), says("Either."))
 
     draft = await reply(model)
 
-    assert draft.lessons == (LESSON,)
-    words, line, refusal = draft.text.replace("\n\n", "\n").split("\n")
-    assert (words, line) == ("One.", PROPOSED)
-    assert refusal.startswith("Another lesson has not been put down: ")
-    assert "taken" in refusal
-    assert "No lesson has been put down" in server.tool_results()[1]
+    other = lesson(FRIDAY, time(15, 30), 60)
+    assert draft.lessons == (LESSON, other)
+    assert draft.text == f"Either.\n\n{PROPOSED}\n{lesson_line(other, 'proposed', 'en')}"
 
 
 async def test_the_same_lesson_is_proposed_once(model: Model, server: ScriptedServer) -> None:
