@@ -16,9 +16,11 @@ from frostdesk.assistant.completion import Completion
 from frostdesk.assistant.instructions import load_instructions
 from frostdesk.assistant.model import Model
 from frostdesk.assistant.prompt import HistoryEntry, Situation
+from frostdesk.assistant.reply import Draft, draft_reply
 from frostdesk.errors import FrostDeskError
 from frostdesk.events import Lesson
 from frostdesk.lessons.checking import make_lesson
+from frostdesk.wording.lines import lesson_line
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -196,3 +198,15 @@ def _timed(history: Iterable[HistoryEntry | str]) -> Iterable[HistoryEntry]:
         if isinstance(entry, str):
             entries[-1 - age] = wrote(entry, at=NOW - timedelta(minutes=age))
     return [entry for entry in entries if isinstance(entry, HistoryEntry)]
+
+
+FRIDAY = date(2027, 1, 15)
+LESSON = lesson(FRIDAY, time(14, 30))
+ASKED = asks("Friday 2027-01-15", "14:30", 90)
+PROPOSED = lesson_line(LESSON, "proposed", "en")
+IN_WORDS = "I have put you down for 2027-01-15 at 14:30 for 90 minutes."
+
+
+async def reply(model: Model, *history: str, **differing: Any) -> Draft:
+    """The reply, with waits too short to notice."""
+    return await draft_reply(model, situation(*history, **differing), wait_initial=0.001)
