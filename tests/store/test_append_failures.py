@@ -13,7 +13,7 @@ from frostdesk.store.append import BATCH_MOST, EventStore, Expected
 from frostdesk.store.database import LOST, Pool, create_pool
 from tests.factories import confirmed, generated, proposed, received, sender
 from tests.support.databases import name_of
-from tests.support.keeping import keeps_its_caller
+from tests.support.keeping import forgets_its_caller
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -180,4 +180,4 @@ async def test_an_append_that_fails_keeps_nobody(store: EventStore) -> None:
             await unable.append([received()])
 
     for failing in (refused, refused_beside_another, overtaken, lost):
-        assert not await keeps_its_caller(failing), failing.__name__
+        assert await forgets_its_caller(failing), failing.__name__

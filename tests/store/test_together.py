@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from frostdesk.store.together import Together
-from tests.support.keeping import keeps_its_caller
+from tests.support.keeping import forgets_its_caller
 
 
 class Oracle:
@@ -55,7 +55,7 @@ async def test_a_failure_keeps_nobody_who_asked() -> None:
     oracle = Oracle()
     oracle.may_answer.set()
     square = Together(oracle.ask)
-    assert not await keeps_its_caller(lambda: square(0))
+    assert await forgets_its_caller(lambda: square(0))
 
 
 async def test_whoever_has_left_takes_no_answer() -> None:

@@ -1,24 +1,35 @@
-"""Whether something that has failed keeps alive what those had in hand who asked for it."""
+"""Whether something that has failed lets go of what those had in hand who asked for it."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from weakref import ref
+
+from tests.support.waiting import until
+
+PATIENCE_SECONDS = 5.0
+"""For the tasks of others, which end after the call, some of them after a trip to PostgreSQL."""
 
 
 class Words:
     """What a caller has in hand, such as a whole conversation."""
 
 
-async def keeps_its_caller(call: Callable[[], Awaitable[object]]) -> bool:
-    """Whether a caller's words outlive a `call` that fails, until Python looks for cycles."""
+async def forgets_its_caller(call: Callable[[], Awaitable[object]]) -> bool:
+    """Whether a caller's words go after a `call` that fails, without Python looking for cycles.
+
+    Raises:
+        AssertionError: they are still there when the tasks of others have ended.
+    """
     gc.disable()
     try:
         words = await _asking(call)
-        await asyncio.sleep(0.01)  # for the tasks of others, which end after the call
-        return words() is not None
+
+        async def gone() -> bool:
+            return words() is None
+
+        return await until(gone, PATIENCE_SECONDS)
     finally:
         gc.enable()
 
