@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+import asyncpg
 import msgspec
 from aiohttp import web
 from arq.connections import ArqRedis
@@ -66,5 +67,5 @@ async def _or_away(probe: Awaitable[str]) -> str:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             return await probe
-    except (*LOST, RedisError) as error:
+    except (*LOST, asyncpg.PostgresError, RedisError) as error:  # who refuses us is away too
         return f"{AWAY} ({type(error).__name__})"

@@ -9,6 +9,7 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
+import asyncpg
 from aiohttp import web
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -58,7 +59,7 @@ HELP = {
     "claimed_conversations": "Conversations that workers are at, or that wait for their pace.",
     "rebuilds_running": "Rebuilds of the tables that are under way.",
     "queued_jobs": "Jobs in Redis, those being done included.",
-    "postgresql_up": "Whether PostgreSQL answered this scrape.",
+    "postgresql_up": "Whether PostgreSQL answered this scrape, and had the tables.",
     "redis_up": "Whether Redis answered this scrape.",
 }
 
@@ -123,13 +124,13 @@ class Metrics:
             self._state[name].set(value)
 
     async def read_database(self, pool: Pool) -> None:
-        """Set what PostgreSQL knows; where it is away nothing is known."""
+        """Set what PostgreSQL knows; where it is away, or refuses, nothing is known."""
         unknown = dict.fromkeys(IN_POSTGRESQL, math.nan)
         try:
             async with asyncio.timeout(SCRAPE_SECONDS):
                 row = await pool.fetchrow(STATE)
                 await self._log.read(pool)
-        except LOST:
+        except (*LOST, asyncpg.PostgresError):
             self.show(postgresql_up=0, **unknown)
         else:
             self.show(postgresql_up=1, **dict(row or unknown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.databases import execute
+from tests.support.databases import execute, name_of
 from tests.support.desk import Api, api_settings, running_api
 from tests.support.gates import gate_to
 from tests.support.waiting import until
@@ -58,6 +58,17 @@ async def test_a_database_that_takes_nothing_is_told(
         }
     async with running_api(api_settings(postgres_server, redis_url)) as api:
         assert "init-db" in (await api.get("/ready"))["postgresql"]
+
+
+async def test_a_database_that_refuses_us_is_told(direct_url: str, redis_url: str) -> None:
+    """A database that there is not, as a password that is wrong, is 503 and no error of ours."""
+    nowhere = direct_url.replace(name_of(direct_url), "not_there")
+    async with (
+        running_api(api_settings(nowhere, redis_url)) as api,
+        api.session.get(f"{api.url}/ready") as answer,
+    ):
+        assert answer.status == 503
+        assert "InvalidCatalogName" in (await answer.json())["postgresql"]
 
 
 async def test_it_starts_while_both_servers_are_away(database_url: str, redis_url: str) -> None:

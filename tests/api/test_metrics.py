@@ -18,6 +18,7 @@ from frostdesk.store.database import Pool, connect
 from projections.rebuild import REBUILD_LOCK
 from tests.factories import ANA, failed, generated, new, received, sent
 from tests.support.bodies import text_message, webhook
+from tests.support.databases import name_of
 from tests.support.desk import Api, api_settings, running_api
 from tests.support.scraping import scrape
 from tests.support.secrets import APP_SECRET, INSTRUCTOR_TOKEN
@@ -130,6 +131,17 @@ async def test_it_answers_while_both_servers_are_away(unused_tcp_port: int) -> N
     assert found["frostdesk_postgresql_up", ""] == 0
     assert found["frostdesk_redis_up", ""] == 0
     assert str(found["frostdesk_waiting_messages", ""]) == "nan"
+
+
+async def test_it_answers_where_postgresql_refuses(
+    direct_url: str, postgres_server: str, redis_url: str
+) -> None:
+    """A database that there is not, or has no tables, is a number of its own."""
+    for url in (direct_url.replace(name_of(direct_url), "not_there"), postgres_server):
+        async with running_api(api_settings(url, redis_url)) as api:
+            found = await scrape(api)
+            assert found["frostdesk_postgresql_up", ""] == 0
+            assert found["frostdesk_redis_up", ""] == 1
 
 
 async def test_there_is_nothing_personal_or_secret_in_it(api: Api, store: EventStore) -> None:
