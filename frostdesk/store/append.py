@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
+import structlog
 
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import Event, Sender, conversation_id_for
@@ -28,6 +29,8 @@ BATCH_MOST = 256
 or answered. Of fewer the database needs more time for each; more would keep others waiting."""
 
 IDLE_TURNS = 3
+
+log = structlog.get_logger(__name__)
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,9 +243,14 @@ class EventStore:
         return _results(batch, rows)
 
     async def _give_back(self) -> None:
+        """Let the pool have the connection. What it meets in closing an old one concerns nobody."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             await self._pool.release(connection)
+        except LOST as error:
+            log.warning("a connection could not be given back", error=repr(error))
 
 
 def _answer(batch: list[_Unit], results: list[list[Appended] | VersionConflictError]) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import pytest
 
 from frostdesk.store.append import BATCH_MOST, EventStore, Expected
 from frostdesk.store.database import LOST, Pool, create_pool
@@ -153,6 +154,26 @@ async def test_a_database_that_refuses_us_fails_everybody_who_waits(direct_url: 
             async with asyncio.timeout(10):
                 results = await asyncio.gather(*appending, return_exceptions=True)
             assert {type(result) for result in results} == {asyncpg.InvalidCatalogNameError}
+
+
+async def test_a_connection_that_cannot_be_given_back_ends_nothing(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pool meets in closing an old connection leaves whoever appends next none the worse.
+
+    asyncpg closes a connection after 50,000 statements (`max_queries`), as it comes back.
+    """
+    give_back = asyncpg.Pool.release
+
+    async def breaking(*args: Any, **options: Any) -> None:
+        await give_back(*args, **options)
+        raise ConnectionResetError("the old connection broke as it was closed")
+
+    monkeypatch.setattr(asyncpg.Pool, "release", breaking)
+    async with asyncio.timeout(10):
+        for text in ("Hello", "Again"):
+            (appended,) = await store.append([received(text)])
+            assert appended.is_new
 
 
 async def test_an_append_that_fails_keeps_nobody(store: EventStore) -> None:
