@@ -40,13 +40,6 @@ class ConflictError(RefusedError):
     title = "Conflict"
 
 
-class TooLargeError(RefusedError):
-    """A body beyond the limit."""
-
-    status = 413
-    title = "Too large"
-
-
 class PackedOtherwiseError(RefusedError):
     """A body in an encoding that is not unpacked here."""
 

@@ -15,7 +15,6 @@ from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.whatsapp.webhook import StatusUpdate
 from tests.factories import generated, new, received, sent
-from tests.support.secrets import PHONE_NUMBER_ID
 
 LONG = "Fresh snow on every slope. " * 200
 
@@ -35,7 +34,6 @@ def said(status: str = "delivered", whatsapp_id: str = "wamid.1", **more: Any) -
         "status": status,
         "at": datetime.now(UTC),
         "error": None,
-        "phone_number_id": PHONE_NUMBER_ID,
     }
     return StatusUpdate(**fields | more)
 

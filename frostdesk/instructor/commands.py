@@ -24,8 +24,6 @@ from frostdesk.store.reading import get_booking, get_conversation
 from frostdesk.store.rows import Booking
 from frostdesk.upcasting import read_event
 
-OVERLAPS = "bookings_do_not_overlap"
-
 HISTORY = """
 SELECT id, type, schema_version, data, version, correlation_id FROM events
  WHERE conversation_id = (SELECT conversation_id FROM events

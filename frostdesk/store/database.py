@@ -29,7 +29,11 @@ LOST = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
 )
-"""What asyncpg raises when the database is away, overloaded or ended our session."""
+"""What asyncpg raises when the database is away, overloaded or ended our session.
+
+InternalClientError is how it stumbles over the farewell of a server that is shut down, when that
+arrives together with a new query.
+"""
 
 
 def create_pool(

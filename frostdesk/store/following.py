@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 
@@ -34,10 +33,6 @@ SELECT position, id, conversation_id, version, type, data, recorded_at, schema_v
  ORDER BY position
  LIMIT $5
 """
-
-AWAY = (*LOST, asyncpg.InternalClientError)
-"""What a poll may meet while the database goes. The last one is how asyncpg stumbles over the
-farewell of a server that is shut down, when it arrives together with a new query."""
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +75,7 @@ async def _follow(pool: Pool, place: _Place) -> AsyncIterator[LoggedEvent]:
     while True:
         try:
             found, more = await _next_part(pool, place)
-        except AWAY as error:
+        except LOST as error:
             if pause == POLL_SECONDS:
                 log.warning("postgresql is away, following goes on later", error=repr(error))
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)

@@ -75,10 +75,8 @@ class WhatsApp:
             raise OutcomeUnknownError("WhatsApp accepted the request but gave no message id.")
         return whatsapp_id
 
-    async def mark_read(
-        self, *, phone_number_id: str, whatsapp_id: str, typing: bool = True
-    ) -> None:
-        """Mark a customer's message as read and, with `typing`, show that an answer is coming.
+    async def mark_read(self, *, phone_number_id: str, whatsapp_id: str) -> None:
+        """Mark a customer's message as read, and show that an answer is coming.
 
         Raises:
             TryAgainError, OutcomeUnknownError, GiveUpError: as `send_text`.
@@ -87,9 +85,8 @@ class WhatsApp:
             "messaging_product": "whatsapp",
             "status": "read",
             "message_id": whatsapp_id,
+            "typing_indicator": {"type": "text"},
         }
-        if typing:
-            payload["typing_indicator"] = {"type": "text"}
         await self._post(phone_number_id, payload)
 
     async def _post(self, phone_number_id: str, payload: dict[str, Any]) -> dict[str, Any]:

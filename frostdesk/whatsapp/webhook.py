@@ -26,7 +26,7 @@ from frostdesk.events import (
 )
 from frostdesk.whatsapp.body import at, decode_body, identity_at, list_at
 from frostdesk.whatsapp.content import UNANSWERED, error_of, kind_of, text_of
-from frostdesk.whatsapp.sender import business_number, sender_of
+from frostdesk.whatsapp.sender import sender_of
 
 _FOUNDED = datetime(2009, 1, 1, tzinfo=UTC).timestamp()  # there was no WhatsApp before
 _LATEST = timedelta(days=1).total_seconds()  # more than any clock is wrong by
@@ -58,7 +58,6 @@ class StatusUpdate(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     at: datetime
     error: str | None
-    phone_number_id: str
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +103,7 @@ def _items(entries: list[Any], received_at: datetime) -> Iterator[InboundFact | 
             fact = _fact(message, value, received_at)
             yield f"message {number} of {where} {fact}" if isinstance(fact, str) else fact
         for number, status in enumerate(list_at(value, "statuses"), 1):
-            update = _status(status, value, received_at)
+            update = _status(status, received_at)
             yield update or f"status {number} of {where} names no message or no state"
 
 
@@ -192,7 +191,7 @@ def _unknown_id(message: dict[str, Any], sender: Sender) -> str:
     return f"unknown.{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
-def _status(status: Any, value: Any, received_at: datetime) -> StatusUpdate | None:
+def _status(status: Any, received_at: datetime) -> StatusUpdate | None:
     """The news that a status object brings; None if it does not say of which message, or what."""
     whatsapp_id, state = identity_at(status, "id"), identity_at(status, "status")
     if whatsapp_id is None or state is None:
@@ -203,7 +202,6 @@ def _status(status: Any, value: Any, received_at: datetime) -> StatusUpdate | No
         status=state,
         at=_instant(at(status, "timestamp"), received_at),
         error=error_of(status),
-        phone_number_id=business_number(value),
     )
 
 

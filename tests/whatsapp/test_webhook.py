@@ -104,7 +104,6 @@ def test_statuses_stand_beside_messages() -> None:
             status="delivered",
             at=SENT_AT,
             error=None,
-            phone_number_id=NUMBER,
         ),
     )
 
