@@ -76,17 +76,18 @@ async def running_stack(
             processes={},
         )
         ending.push_async_callback(_stop, stack)
-        commands, ports = {name: [name] for name in SERVICE}, [port]
+        commands = {name: [name] for name in SERVICE}
+        places = [(environment["FROSTDESK_HOST"], port)]
         if stack.model_url:
             commands["simulated model"] = ["simulate-model", "--port", str(port + 1)]
-            ports.append(port + 1)
+            places.append(("127.0.0.1", port + 1))
         if stack.whatsapp_url:
             commands["simulated WhatsApp"] = ["simulate-whatsapp", "--port", str(port + 2)]
-            ports.append(port + 2)
+            places.append(("127.0.0.1", port + 2))
         for name, command in commands.items():
             stack.processes[name] = await _start(command, environment, quiet=quiet)
             ending.enter_context(guarded(stack.processes[name].pid, signal.SIGTERM))
-        await _ready(stack, ports)
+        await _ready(stack, places)
         yield stack
 
 
@@ -172,15 +173,15 @@ async def _start(
     )
 
 
-async def _ready(stack: Stack, ports: list[int]) -> None:
-    """Wait until every port takes connections and the API says that it is ready."""
+async def _ready(stack: Stack, places: list[tuple[str, int]]) -> None:
+    """Wait until every host and port takes connections and the API says that it is ready."""
     import aiohttp
 
     ended = asyncio.create_task(stack.ended())
     try:
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
             while not ended.done():
-                if all(map(_takes_connections, ports)):
+                if all(map(_takes_connections, places)):
                     async with session.get(f"{stack.url}/ready") as answer:
                         if answer.ok:
                             return
@@ -192,8 +193,8 @@ async def _ready(stack: Stack, ports: list[int]) -> None:
     raise FrostDeskError(f"The process `{ended.result()}` ended. What it printed says why.")
 
 
-def _takes_connections(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+def _takes_connections(place: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(place, 1):
         return True
     return False
 

@@ -150,13 +150,21 @@ async def test_everything_on_one_machine(dev: Dev, tmp_path: Path) -> None:
         again.end()
 
 
-async def test_a_model_of_ones_own_beside_a_simulated_whatsapp(tmp_path: Path) -> None:
-    """With a key for the model alone, everything else stands in as before."""
+async def test_a_model_and_an_address_of_ones_own_beside_a_simulated_whatsapp(
+    tmp_path: Path,
+) -> None:
+    """With a key for the model and a host to listen on, everything else stands in as before."""
     port = three_ports()
-    model = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"http://127.0.0.1:{port + 1}/v1"}
-    dev = Dev(tmp_path, port, **model)
+    dev = Dev(
+        tmp_path,
+        port,
+        FROSTDESK_HOST="127.0.0.2",
+        OPENAI_API_KEY="sk-test",
+        OPENAI_BASE_URL=f"http://127.0.0.1:{port + 1}/v1",
+    )
     try:
         await dev.ready()
+        assert f"http://127.0.0.2:{port}" in dev.output()
         assert "Simulated model" not in dev.output()
         assert f"http://127.0.0.1:{port + 2}" in dev.output()
         assert await dev.ctrl_c() == 0
