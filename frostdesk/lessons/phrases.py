@@ -277,18 +277,34 @@ CANCELLATION = re.compile(
     r"|annulee?s?\b|annulation|annullat|disdett|cancelad|anulad|suspendid|geannul|afgezegd"
     r"|declined|abgelehnt|refusee?\b|rechazad|geweigerd|recusad)"
 )
+_THE_LESSON = (
+    r"(?:your|the|this|ihre?n?|die|diese|der|votre|le|la|cette|il|sua|su|tu|uw|je|de|deze|a|o)\s"
+    r"(?:lesson|booking|slot|stunde|skistunde|termin|buchung|cours|lecon|reservation|lezione"
+    r"|prenotazione|clase|reserva|les|afspraak|boeking|aula|marcacao)"
+)
+_SETTLED = (
+    r"(?:accepted|approved|(?:re)?scheduled|moved|angenommen|genehmigt|verschoben|eingetragen"
+    r"|(?:accepte|approuve|deplace|reporte|programme)e?s?|(?:accettat|approvat|spostat|fissat)[aeio]"
+    r"|(?:aceptad|aprobad|movid|cambiad|programad|aprovad|alterad|remarcad)[ao]s?|aceite"
+    r"|geaccepteerd|goedgekeurd|verplaatst|verzet|ingepland)"
+)
+"""Common words, which tell of a state where they are said of one lesson."""
+
 _STATES = (
     r"(?:confirmed|(?<!fully.)(?<!already )booked(?! up)|reserved|cancell?ed|called off"
     r"|bestatigt|gebucht|reserviert|abgesagt|storniert|fallt aus"
     r"|(?:est|ete|sont|ai|a|avons|avez)\s(?:bien\s|deja\s)?(?:confirm|reserv|annul|valid)ee?s?"
     r"|confermat[aeio]|prenotat[aeio]|riservat[aeio]|annullat[aeio]|disdett[aeio]"
     r"|(?:confirmad|reservad|agendad|cancelad|anulad)[ao]s?|(?:esta|foi|fica|ficou)\smarcad[ao]s?"
-    r"|bevestigd|geboekt|gereserveerd|geannuleerd|afgezegd)\b"
+    r"|bevestigd|geboekt|gereserveerd|geannuleerd|afgezegd"
+    rf"|{_THE_LESSON}(?:\s[^\s.!?;,]{{1,20}}){{0,4}}\s{_SETTLED}|{_SETTLED}\s{_THE_LESSON}"
+    r"|(?:you're|you are)\s(?:all set|scheduled))\b"
 )
 STATE = re.compile(rf"\b{_STATES}")
 NOT_YET = re.compile(
     r"\b(?:once|as soon as|until|till|when|sobald|bis|des que|quand|(?:non )?appena|quando"
-    r"|en cuanto|cuando|zodra|wanneer|assim que)\b[^.!?;,\n]{0,80}"
+    r"|en cuanto|cuando|zodra|wanneer|assim que|whether|ob)\b[^.!?;,\n]{0,80}"
+    r"|\b(?:can|could|may|might|will|would)\shave\b[^.!?;,\n]{0,80}"
     r"|\b(?:be|etre|sera|seront|essere|sara|ser|seran|serao|worden|wordt|werden|wird)"
     rf"\s(?:[^\s.!?;,]{{1,20}}\s){{0,2}}{_STATES}"
     rf"|\b{_STATES}\s(?:werden|wird)\b"
