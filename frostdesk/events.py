@@ -344,9 +344,13 @@ def derive_id(what: str, *cause: UUID | str | int) -> UUID:
     return UUID(bytes=digest[:16], version=5)
 
 
-def conversation_id_for(phone_number_id: str, identity: str) -> UUID:
-    """The id of the conversation that begins with this identity at this business number."""
-    return derive_id("conversation", phone_number_id, identity)
+def conversation_id_for(first_event_id: UUID) -> UUID:
+    """The id of the conversation that begins with this event.
+
+    It comes of no number: from an id that did, whoever tries all numbers finds the customer's, and
+    ids stay when a customer is forgotten.
+    """
+    return derive_id("conversation", first_event_id)
 
 
 def message_id_for(whatsapp_id: str) -> UUID:

@@ -277,6 +277,7 @@ def _columns(batch: Sequence[_Unit]) -> list[list[object]]:
 
 
 def _rows(batch: Sequence[_Unit]) -> list[tuple[object, ...]]:
+    begun: dict[tuple[str, str], UUID] = {}
     return [
         (
             number,
@@ -286,7 +287,7 @@ def _rows(batch: Sequence[_Unit]) -> list[tuple[object, ...]]:
             new.actor,
             new.causation_id,
             new.correlation_id,
-            *_whereabouts(unit, new),
+            *_whereabouts(unit, new, begun),
             unit.expected and unit.expected.version,
             unit.expected and unit.expected.minding and " ".join(unit.expected.minding),
             new.event.schema_version,
@@ -296,15 +297,19 @@ def _rows(batch: Sequence[_Unit]) -> list[tuple[object, ...]]:
     ]
 
 
-def _whereabouts(unit: _Unit, new: NewEvent) -> tuple[UUID, str | None, str | None, UUID | None]:
+def _whereabouts(
+    unit: _Unit, new: NewEvent, begun: dict[tuple[str, str], UUID]
+) -> tuple[UUID, str | None, str | None, UUID | None]:
     """The stream if it is known, else the one that begins if none is found, and what finds it.
 
-    Last, the customer's message that these words are, or are about.
+    Last, the customer's message that these words are, or are about. `begun` are the streams that
+    may begin in this batch, by whose they are.
     """
     if unit.conversation_id is not None:
         return unit.conversation_id, None, None, None
     sender: Sender = new.event.sender  # type: ignore[attr-defined]  # append's contract
-    begins = conversation_id_for(sender.phone_number_id, sender.identities[0])
+    whose = (sender.phone_number_id, sender.identities[0])
+    begins = begun.setdefault(whose, conversation_id_for(new.id))
     message_id = getattr(new.event, "message_id", new.id)
     return begins, sender.phone_number_id, "\x1f".join(sender.identities), message_id
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 
-from frostdesk.events import conversation_id_for
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
-from tests.factories import ANA
 from tests.support.desk import Api, api_settings, running_api
-from tests.support.secrets import PHONE_NUMBER_ID
 
 
 @pytest.fixture
@@ -27,9 +23,3 @@ async def store(pool: Pool) -> AsyncIterator[EventStore]:
     """Another process that appends to the same log."""
     async with EventStore(pool) as store:
         yield store
-
-
-@pytest.fixture
-def ana() -> UUID:
-    """The id of Ana's conversation."""
-    return conversation_id_for(PHONE_NUMBER_ID, ANA)

@@ -50,11 +50,11 @@ class Page:
 
 
 async def test_no_row_is_missing_however_often_the_connection_drops(
-    api: Api, store: EventStore, pool: Pool, ana: UUID
+    api: Api, store: EventStore, pool: Pool
 ) -> None:
     """While rows come, change and go and connections are lost, the page ends up with the table."""
-    await store.append([received("first")])
-    page = Page(api, ana)
+    (first,) = await store.append([received("first")])
+    page = Page(api, first.conversation_id)
     following = asyncio.create_task(page.follow())
     try:
         for number in range(40):

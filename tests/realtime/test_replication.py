@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import msgspec
@@ -42,11 +42,11 @@ async def take(stream: Stream, count: int) -> list[Change]:
 
 
 async def test_rows_are_as_postgresql_writes_them_in_json(
-    stream: Stream, store: EventStore, pool: Pool, ana: UUID
+    stream: Stream, store: EventStore, pool: Pool
 ) -> None:
     """Every value of every table is what `to_jsonb` makes of it, and has its column and type."""
-    await store.append([received("A “lesson”?\n\t\\ 🎿")])
-    await store.append([proposed()], conversation_id=ana)
+    (asked,) = await store.append([received("A “lesson”?\n\t\\ 🎿")])
+    await store.append([proposed()], conversation_id=asked.conversation_id)
     for change in await take(stream, 3):
         row = await pool.fetchval(f"SELECT to_jsonb(t) FROM {change.table} t")
         assert change.record == msgspec.json.decode(row)

@@ -28,7 +28,6 @@ from tests.factories import (
     received,
     sender,
 )
-from tests.support.secrets import PHONE_NUMBER_ID
 
 
 @pytest.fixture
@@ -282,9 +281,20 @@ async def conversations_of(store: EventStore, *events: NewEvent) -> list[UUID]:
 
 
 async def test_a_phone_number_leads_to_one_conversation(store: EventStore) -> None:
-    """Whoever is known by phone only stays in the conversation that the phone began."""
-    found = await conversations_of(store, received(), received())
-    assert found == [conversation_id_for(PHONE_NUMBER_ID, ANA)] * 2
+    """Whoever is known by phone only stays in the conversation that the first message began."""
+    first = received()
+    found = await conversations_of(store, first, received(), first)
+    assert found == [conversation_id_for(first.id)] * 3
+
+
+async def test_whoever_begins_with_many_messages_at_once_has_one_conversation(
+    store: EventStore,
+) -> None:
+    """Messages of somebody new, of one webhook and of several, that are appended together."""
+    messages = [received() for _ in range(3)]
+    one, others = await asyncio.gather(store.append(messages[:1]), store.append(messages[1:]))
+    found = {appended.conversation_id for appended in (*one, *others)}
+    assert found == {conversation_id_for(messages[0].id)}
 
 
 async def test_a_business_scoped_id_leads_to_one_conversation(store: EventStore) -> None:
