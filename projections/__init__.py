@@ -24,6 +24,9 @@ READS = {
 }
 """The event types that each table's statement names, and so all that it can follow from."""
 
+APPEND_LOCK = 4607452716
+"""Who holds it is alone in appending (schema.sql, events_take_turns)."""
+
 
 class Connection(Protocol):
     """What a projection needs of a database connection (asyncpg's fits)."""

@@ -13,15 +13,12 @@ import time
 import asyncpg
 import msgspec
 
-from projections import TABLES, project
+from projections import APPEND_LOCK, TABLES, project
 from projections.compare import Part
 from projections.shadow import EVERYTHING, KEYS, Connection, create
 
 SCHEMA = "frostdesk_rebuild"
 """Here only while a repair is going on; what a killed one has left is dropped by the next."""
-
-# Shared with whoever appends (schema.sql, events_take_turns).
-APPEND_LOCK = 4607452716
 
 TURNS = (
     ("conversations", False),

@@ -13,7 +13,7 @@ import msgspec
 from frostdesk.errors import ConflictError, FrostDeskError, RefusedError
 from frostdesk.store.writing import COLUMNS, restore_events
 from frostdesk.upcasting import read_event
-from projections import project
+from projections import APPEND_LOCK, project
 
 MOST_INT, MOST_BIGINT = 2**31 - 1, 2**63 - 1
 
@@ -122,7 +122,7 @@ async def import_lines(
         count = int(tag.split()[-1])
         await connection.execute("ANALYZE incoming")
         await _check_whole(connection)
-        await connection.execute("SELECT pg_advisory_xact_lock(4607452716)")
+        await connection.execute(f"SELECT pg_advisory_xact_lock({APPEND_LOCK})")
         if await connection.fetchval("SELECT EXISTS (SELECT FROM events)"):
             await _check_same(connection)
             return Imported(count, new=False)

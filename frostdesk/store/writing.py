@@ -12,7 +12,7 @@ import asyncpg
 
 from frostdesk.store.database import Connection
 from frostdesk.store.functions import call, function
-from projections import READS, STATEMENTS
+from projections import APPEND_LOCK, READS, STATEMENTS
 
 PARAMETERS = (
     "int[], uuid[], text[], text[], text[], uuid[], uuid[], uuid[], text[], text[], uuid[], int[], "
@@ -137,7 +137,7 @@ DECLARE
     head bigint;
     reached bigint := {2**63 - 1};  -- while the lock is held, all that comes after the head is ours
 BEGIN
-    PERFORM pg_advisory_xact_lock(4607452716);
+    PERFORM pg_advisory_xact_lock({APPEND_LOCK});
     SELECT coalesce(max(position), 0) INTO head FROM events;
     RETURN QUERY {APPEND};
     {" ".join(_projection(table) for table in STATEMENTS)}

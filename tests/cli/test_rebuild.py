@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from frostdesk.store.append import EventStore
-from projections.repair import APPEND_LOCK, SCHEMA
+from projections import APPEND_LOCK
+from projections.repair import SCHEMA
 from tests.factories import received
 from tests.projections.story import customer, tell
 from tests.support.programs import Program, Programs

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from frostdesk.events import derive_id
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Connection
-from projections import TABLES
+from projections import APPEND_LOCK, TABLES
 from projections.compare import Difference
 from projections.rebuild import (
     AlreadyRunningError,
@@ -24,7 +24,7 @@ from projections.rebuild import (
     comparison,
     rebuild,
 )
-from projections.repair import APPEND_LOCK, SCHEMA
+from projections.repair import SCHEMA
 from tests.factories import generated, received, sent
 from tests.projections.story import customer, tell
 from tests.support.waiting import until
