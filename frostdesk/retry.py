@@ -72,7 +72,7 @@ def retry_after(header: str | None, *, now: datetime | None = None) -> float | N
 def _seconds_until(http_date: str, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(http_date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)  # an HTTP date is always in GMT

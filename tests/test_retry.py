@@ -169,6 +169,7 @@ async def test_what_was_tried_in_vain_keeps_nobody(last: type[Exception]) -> Non
         ("Fri, 15 Jan 2027 09:01:00 -0000", 60),
         ("Fri, 15 Jan 2027 08:59:00 GMT", 0),
         ("Fri, 99 Jan 2027 08:59:00 GMT", None),
+        ("Fri, 15 Jan 2027 09:01:00 +99999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
