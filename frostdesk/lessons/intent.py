@@ -22,7 +22,7 @@ def find_lesson(text: str, *, today: date) -> LessonRequest | None:
     Date, time and length must all be there. A day and month without a year is the next such day,
     today included; a bare weekday is the next one after `today` (in the business's zone). A weekday
     beside a date is kept in `date`, so that a wrong one can be refused. Refusals, cancellations,
-    opening hours, price lists and offers to choose from are no lesson.
+    questions, opening hours, price lists and offers to choose from are no lesson.
     """
     plain = _plain(text)
     if phrases.DIGIT_OR_NOON.search(plain) is None:
@@ -95,6 +95,7 @@ def _is_beside_the_point(sentence: str, named: Mentions) -> bool:
     said = phrases.UNCONFIRMED.sub(" ", phrases.CONDITION.sub(" ", sentence))
     return bool(
         phrases.REFUSAL.search(sentence)
+        or phrases.QUESTION.fullmatch(sentence)
         or phrases.NEGATION.search(said)
         or phrases.CANCELLATION.search(said)
         or phrases.OPENING_HOURS.search(sentence)

@@ -317,6 +317,18 @@ LESSON = re.compile(
     r"|cours|lecons?|reservation|lezion[ei]|prenotazione|clases?|reserva|les|afspraak|boeking"
     r"|aulas?|marcacao)\b"
 )
+QUESTION = re.compile(
+    r"(?:[^\W\d_]+(?:\s[^\W\d_]+){0,2}[,:]\s){0,2}¿?(?:le\s|vi\s|ti\s)?"
+    r"(?:(?:how|what) about|would|will|shall|should|do|does|is|are|can|could|may"
+    r"|passt|ware|wurde|soll|sollen|mochte[nt]?|wie ware|wollen|geht|ginge|kann|konnen|ist|darf"
+    r"|est-ce|voulez|voudriez|souhaite[zr]|que diriez|qu'en|cela|ca|seriez|peut-on|preferez"
+    r"|andrebbe|vuole|vorrebbe|va|che ne|desidera|puo|possiamo|preferisce|posso"
+    r"|quiere|que tal|parece|te parece|viene|prefiere|podemos|puedo|desea"
+    r"|schikt|wilt|past|zullen|zou|zal|kan|lukt|komt|que tal|pode|posso|gostaria|serve|quer)\b"
+    r".*\?"
+)
+"""An offer: "How about Friday at ten for an hour?". What is told and then asked about is none."""
+
 OPENING_HOURS = re.compile(
     r"\b(?:open|opening|geoffnet|offnungszeit|ouvert|apert(?:[oi]|ura)\b|orari\b|abiert"
     r"|horario de (?:apertura|atencion)|geopend|openingstijd|abert[oa]\b)"
