@@ -75,6 +75,7 @@ SELECT asked.id, w.work
                            FROM bookings
                           WHERE conversation_id = c.id
                           ORDER BY (decision_id IS DISTINCT FROM announced_id) DESC,
+                                   (status <> 'cancelled' AND ends_at > now()) DESC,
                                    created_at DESC
                           LIMIT 20) b)) AS work
   FROM conversations c

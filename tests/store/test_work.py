@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -184,6 +184,17 @@ async def test_a_decision_is_known_however_many_lessons_there_are(
     bookings = [proposed() for _ in range(30)]
     found = await told(store, pool, received(), *bookings, confirmed(bookings[0]))
     assert [b.id for b in found.bookings if b.unannounced] == [bookings[0].id]
+
+
+async def test_a_lesson_ahead_is_known_however_many_have_passed(
+    store: EventStore, pool: Pool
+) -> None:
+    """Of a regular customer whose lesson ahead was arranged before many that have passed."""
+    ahead, passed = proposed(lesson(AHEAD)), lesson(date(2026, 1, 16))
+    others = [proposed(passed) for _ in range(30)]
+    found = await told(store, pool, received(), ahead, *others)
+    assert ahead.id in {booking.id for booking in found.bookings}
+    assert len(found.bookings) == 20
 
 
 async def test_an_unknown_conversation_is_no_work(pool: Pool) -> None:
