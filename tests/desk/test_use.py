@@ -9,6 +9,19 @@ from tests.desk.proxy import Proxy
 from tests.desk.scene import ANA, JONAS, Customers, open_desk
 from tests.support.programs import Program
 
+# Of every request that begins from here on: how long it may take, and its end before that time.
+NOTE_PATIENCE = """
+() => {
+  window.waits = [];
+  AbortSignal.timeout = (milliseconds) => {
+    const wait = new AbortController();
+    window.waits.push({ milliseconds, end: () => wait.abort() });
+    return wait.signal;
+  };
+}
+"""
+END_PATIENCE = "window.waits.map((wait) => (wait.end(), wait.milliseconds))"
+
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
 
@@ -207,14 +220,16 @@ async def test_a_refusal_says_whose_lesson_is_in_the_way(
 async def test_a_service_that_hangs_is_told_of(
     browser: Browser, api: Program, worker: Program, customers: Customers
 ) -> None:
-    """The button waits with the command, and the page gives up where nothing answers."""
+    """The button waits with the command; where nothing answers the page gives up after 15 s."""
     desk = await open_desk(browser, api.url)
     await customers.write(ANA, "Hello! A lesson on Saturday at 10 for two hours?")
     await desk.click(".pane.lessons .card button", "Confirm")
+    await desk.apply(NOTE_PATIENCE)
     api.process.send_signal(signal.SIGSTOP)
     try:
         await desk.click("dialog button", "Confirm lesson")
         await desk.until("document.querySelector('.pane.lessons .card .confirm').disabled")
+        assert set(await desk.run(END_PATIENCE)) == {15_000}
         await desk.sees(".notice.error", "cannot be reached")
     finally:
         api.process.send_signal(signal.SIGCONT)
