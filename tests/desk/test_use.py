@@ -38,6 +38,7 @@ async def test_customers_write_texts_and_nothing_else(desk: Page, customers: Cus
 async def test_a_name_cannot_turn_its_surroundings_around(desk: Page, customers: Customers) -> None:
     """Characters that change the direction of text, or show nothing, are left out of names."""
     await customers.write((ANA[0], "\u202eevE\u2066\u200b Moser\u0007"), "Hello")
+    await desk.sees(".conversations .name", "evE Moser")
     await customers.write((JONAS[0], "\u200f\u200b"), "Hello")
     await desk.until("document.querySelectorAll('.conversations li').length === 2")
     assert await desk.texts(".conversations .name") == [f"+{JONAS[0]}", "evE Moser"]
