@@ -310,8 +310,10 @@ async def test_what_is_typed_while_a_message_goes_out_stays_apart(
     await desk.click(".conversations a")
     await desk.sees(".bubble", "Message 39")
     scroller = "document.querySelector('.history .scroll')"
-    await desk.run(f"{scroller}.scrollTop = 0")
-    await desk.sees("button.down")
+    # Again and again, as the page scrolls to the end by itself while it still fills.
+    await desk.until(
+        f"({scroller}.scrollTop = 0, document.querySelector('button.down')?.checkVisibility())"
+    )
     inside = """() => {
       const [button, shape] = ["button.down", "button.down svg"]
         .map((name) => document.querySelector(name).getBoundingClientRect());
