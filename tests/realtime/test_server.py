@@ -391,18 +391,20 @@ async def test_nothing_runs_for_nobody(
     api: Api, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Changes are followed while somebody listens, a little longer, and not otherwise."""
-    monkeypatch.setattr(hub, "LINGER_SECONDS", 0.2)
     assert await pool.fetchval(SLOTS) == 0
     async with connected(api) as first:
         await first.subscribe()
         async with connected(api) as second:
             await second.subscribe()
             assert await pool.fetchval(SLOTS) == 1
+            # Not before: whoever joins may need longer than that until it listens.
+            monkeypatch.setattr(hub, "LINGER_SECONDS", 0.2)
 
     async def gone() -> bool:
         return not await pool.fetchval(SLOTS)
 
     await until(gone)
+    monkeypatch.undo()
     async with connected(api) as again:
         await again.subscribe()
 
