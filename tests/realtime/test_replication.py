@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from frostdesk.errors import TryAgainError
+from frostdesk.realtime import replication
 from frostdesk.realtime.changes import Change
 from frostdesk.realtime.replication import Stream, open_stream
 from frostdesk.store.append import EventStore
@@ -130,8 +131,11 @@ async def test_a_table_emptied_as_a_whole_ends_the_stream(
         await take(stream, 1)
 
 
-async def test_nothing_is_left_behind(direct_url: str, pool: Pool) -> None:
+async def test_nothing_is_left_behind(
+    direct_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While the stream runs it has a slot, and when it has ended there is none."""
+    monkeypatch.setattr(replication, "END_SECONDS", 30.0)
     async with open_stream(direct_url):
         assert await pool.fetchval(SLOTS) == 1
     assert await pool.fetchval(SLOTS) == 0

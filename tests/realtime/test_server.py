@@ -12,7 +12,7 @@ import jwt
 import msgspec
 import pytest
 
-from frostdesk.realtime import hub, places, server, socket
+from frostdesk.realtime import hub, places, replication, server, socket
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Pool
 from tests.factories import BEN, received, sender
@@ -450,8 +450,11 @@ async def test_a_database_that_is_away_is_named(redis_url: str) -> None:
         assert reply["response"]["reason"] == hub.AWAY
 
 
-async def test_shutdown_closes_sockets(database_url: str, redis_url: str, pool: Pool) -> None:
+async def test_shutdown_closes_sockets(
+    database_url: str, redis_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the service ends, its sockets are told that it goes away, and its slot is gone."""
+    monkeypatch.setattr(replication, "END_SECONDS", 30.0)
     async with aiohttp.ClientSession() as session:
         async with running_api(api_settings(database_url, redis_url)) as api:
             ws = await session.ws_connect(
