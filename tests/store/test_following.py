@@ -194,13 +194,18 @@ async def test_a_lost_connection_is_survived(
 ) -> None:
     """While the database is away this is said once; then it goes on with what came meanwhile."""
     with structlog.testing.capture_logs() as logs:
+
+        async def told() -> bool:
+            return bool(logs)
+
         async with gate_to(database_url) as gate:
             follower = Follower(subscribe(gate.url, after=0))
             await store.append([received()])
             await follower.has_seen(1)
             await gate.close()
             await store.append([received()])
-            await asyncio.sleep(5 * following.POLL_SECONDS)
+            await until(told)
+            await asyncio.sleep(5 * following.POLL_SECONDS)  # in which it fails again
             await gate.open()
             assert await follower.has_seen(2) == [1, 2]
             await follower.end()
