@@ -49,6 +49,10 @@ class PythonDesk:
         """The next change."""
         return await asyncio.wait_for(self.changes.get(), 10)
 
+    async def next_status(self) -> RealtimeSubscribeStates:
+        """The next state of the subscription."""
+        return await asyncio.wait_for(self.statuses.get(), 10)
+
 
 @asynccontextmanager
 async def python_client(api: Api, token: str) -> AsyncIterator[AsyncRealtimeClient]:
@@ -69,7 +73,7 @@ async def test_the_python_client_hears_every_kind_of_change(
     async with python_client(api, INSTRUCTOR_TOKEN) as client:
         channel = client.channel("desk").on_postgres_changes(ALL, desk.change, table="messages")
         await channel.subscribe(desk.status)
-        assert await desk.statuses.get() is RealtimeSubscribeStates.SUBSCRIBED
+        assert await desk.next_status() is RealtimeSubscribeStates.SUBSCRIBED
 
         await store.append([message])
         await store.append([edited(message, "Two lessons?")])
@@ -90,7 +94,7 @@ async def test_the_python_client_is_refused_without_the_token(api: Api) -> None:
     async with python_client(api, WRONG) as client:
         channel = client.channel("desk").on_postgres_changes(ALL, desk.change, table="messages")
         await channel.subscribe(desk.status)
-        assert await desk.statuses.get() is RealtimeSubscribeStates.CHANNEL_ERROR
+        assert await desk.next_status() is RealtimeSubscribeStates.CHANNEL_ERROR
 
 
 async def test_the_python_client_comes_back(api: Api, store: EventStore, pool: Pool) -> None:
@@ -100,7 +104,7 @@ async def test_the_python_client_comes_back(api: Api, store: EventStore, pool: P
         channel = client.channel("desk").on_postgres_changes(ALL, desk.change, table="messages")
         await channel.subscribe(desk.status)
         await pool.execute(END_STREAMS)
-        statuses = [await asyncio.wait_for(desk.statuses.get(), 10) for _ in range(4)]
+        statuses = [await desk.next_status() for _ in range(4)]
         assert set(statuses[1:3]) == {RealtimeSubscribeStates.CHANNEL_ERROR}
         assert statuses[3] is RealtimeSubscribeStates.SUBSCRIBED
         await store.append([received("Hello again")])

@@ -32,7 +32,7 @@ async def test_the_next_trip_collects_while_one_is_under_way() -> None:
     oracle = Oracle()
     square = Together(oracle.ask)
     first = asyncio.create_task(square(1))
-    await oracle.was_asked.wait()
+    await asyncio.wait_for(oracle.was_asked.wait(), 10)
     others = [asyncio.create_task(square(number)) for number in (2, 3, -4)]
     await asyncio.sleep(0)
     oracle.may_answer.set()
@@ -63,7 +63,7 @@ async def test_whoever_has_left_takes_no_answer() -> None:
     oracle = Oracle()
     square = Together(oracle.ask)
     gone, there = (asyncio.create_task(square(6)) for _ in range(2))
-    await oracle.was_asked.wait()
+    await asyncio.wait_for(oracle.was_asked.wait(), 10)
     gone.cancel()
     oracle.may_answer.set()
     assert await there == 36

@@ -122,7 +122,7 @@ async def test_what_is_claimed_as_a_worker_ends_is_given_back(
         await outside.model_is_called()
         gate.hold(b"generate_reply")
         second = await written(outside, BEN, 2)
-        await gate.holding.wait()
+        await asyncio.wait_for(gate.holding.wait(), 10)
         finishing = asyncio.create_task(worker.finish(grace=5))
         await asyncio.sleep(0)
         gate.release()
@@ -142,7 +142,7 @@ async def test_a_worker_that_falls_silent_while_it_waits_keeps_no_job(
     ):
         gate.hold(b":bell")
         message_id = await written(outside)
-        await gate.holding.wait()
+        await asyncio.wait_for(gate.holding.wait(), 10)
         assert await still_queued(redis, [message_id]) == {message_id}
         gate.release()
         assert len(await outside.phone().hears()) == 1
