@@ -40,8 +40,8 @@ def head(*lines: str, target: str = "/inbound", method: str = "POST") -> bytes:
     )
 
 
-async def say(port: int, *parts: bytes) -> bytes:
-    """All that comes back for these bytes until the other side hangs up, or is silent."""
+async def say(port: int, *parts: bytes, to_the_end: bool = False) -> bytes:
+    """The answer to these bytes; `to_the_end`: all that comes until the other side hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     heard = b""
     try:
@@ -50,11 +50,11 @@ async def say(port: int, *parts: bytes) -> bytes:
                 writer.write(part)
                 await writer.drain()
         with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS if not heard else 0.3):
-                while chunk := await reader.read(MEGABYTE):
-                    heard += chunk
-                    if heard.count(b"HTTP/1.1 ") and _is_whole(heard):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while to_the_end or not _is_whole(heard):
+                    if not (chunk := await reader.read(MEGABYTE)):
                         break
+                    heard += chunk
     finally:
         writer.transport.abort()
     return heard

@@ -107,18 +107,17 @@ async def test_nothing_is_smuggled_in(watch: Watch, subtests: pytest.Subtests) -
     """A request whose end is not sure is refused, and what follows it is never a request."""
     for what, raw in AMBIGUOUS.items():
         with subtests.test(what):
-            heard = await say(watch.port, raw)
+            heard = await say(watch.port, raw, to_the_end=True)
             assert STATUS.findall(heard) in ([], [b"400"], [b"401"]), heard
     await watch.webhooks()
 
 
 async def test_what_is_not_ambiguous_is_understood(watch: Watch) -> None:
     """The two requests of one connection are told apart where the first says how long it is."""
+    second = HIDDEN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     for first in (head(LENGTH) + CHUNKED, head("Transfer-Encoding: chunked") + CHUNKED):
-        heard = await say(
-            watch.port, first + HIDDEN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        )
-        assert heard.startswith(b"HTTP/1.1 401")
+        heard = await say(watch.port, first + second, to_the_end=True)
+        assert STATUS.findall(heard) == [b"401", b"200"]
 
 
 async def test_no_path_leads_anywhere_else(watch: Watch, subtests: pytest.Subtests) -> None:
