@@ -36,18 +36,29 @@ async def browser(chromium_address: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def api(programs: Programs) -> Program:
-    """The API, on this test's own port."""
-    return await programs.serve()
+def service(request: pytest.FixtureRequest, programs: Programs) -> dict[str, Program]:
+    """What of the service this test asks for, all started before any of it is waited for."""
+    commands = {"api": "serve", "worker": "worker"}
+    return {
+        name: programs.start(command)
+        for name, command in commands.items()
+        if name in request.fixturenames
+    }
 
 
 @pytest.fixture
-async def worker(programs: Programs, api: Program) -> Program:
+async def api(service: dict[str, Program]) -> Program:
+    """The API, on this test's own port."""
+    await service["api"].ready()
+    return service["api"]
+
+
+@pytest.fixture
+async def worker(service: dict[str, Program], api: Program) -> Program:
     """A worker beside the API."""
-    worker = programs.start("worker")
-    await worker.says("worker started")
+    await service["worker"].says("worker started")
     assert api.process.poll() is None
-    return worker
+    return service["worker"]
 
 
 @pytest.fixture
