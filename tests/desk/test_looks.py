@@ -129,7 +129,7 @@ async def _go(desk: Page, place: str) -> None:
     address = {"list": "'#/'", "chat": first, "lessons": "'#/lessons'"}[place]
     await desk.run(f"location.hash = {address}")
     await desk.until(f"document.body.dataset.pane === '{place}'")
-    await desk.run("new Promise((done) => setTimeout(done, 150))")
+    await desk.until("document.getAnimations().length === 0")
 
 
 @pytest.mark.parametrize("language", ["EN", "DE"])
