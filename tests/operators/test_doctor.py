@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from frostdesk.cli.doctor import examine
+from frostdesk.cli.doctor import redis as doctor_redis
 from frostdesk.cli.doctor.verdict import Verdict
 from frostdesk.embedded.postgres import start_postgres
 from frostdesk.embedded.redis import start_redis
@@ -250,8 +251,9 @@ async def test_a_login_of_redis_that_runs_no_scripts(
     await assert_finds(healthy | {"FROSTDESK_REDIS_URL": narrow}, redis="scripts included")
 
 
-async def test_no_worker_runs(healthy: dict[str, str]) -> None:
+async def test_no_worker_runs(healthy: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody who would answer is connected to Redis."""
+    monkeypatch.setattr(doctor_redis, "WORKER_SECONDS", 0.5)
     await assert_finds(healthy, worker="Start `frostdesk worker`")
 
 
@@ -262,8 +264,11 @@ async def test_a_worker_that_starts_is_waited_for(healthy: dict[str, str]) -> No
         assert await examining == {}
 
 
-async def test_messages_wait_for_long(healthy: dict[str, str], pool: Pool) -> None:
+async def test_messages_wait_for_long(
+    healthy: dict[str, str], pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What nobody answers is counted, with the age of the oldest."""
+    monkeypatch.setattr(doctor_redis, "WORKER_SECONDS", 0.5)
     async with EventStore(pool) as store:
         await store.append([received()])
     await pool.execute("UPDATE messages SET created_at = created_at - interval '1 hour'")
