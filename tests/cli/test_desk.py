@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -129,13 +130,13 @@ async def test_a_person_takes_over(programs: Programs, store: EventStore, pool: 
 
 async def test_unknown_and_malformed_ids(programs: Programs) -> None:
     """An unknown id ends with 1, one that is no UUID with 2; both say so."""
-    for command in ("confirm", "cancel", "retry"):
-        done = await programs.run(command, str(uuid4()))
+    runs = [programs.run(command, str(uuid4())) for command in ("confirm", "cancel", "retry")]
+    *unknown, malformed = await asyncio.gather(*runs, programs.run("confirm", "seven"))
+    for done in unknown:
         assert done.returncode == 1
         assert done.stderr.startswith("frostdesk: There is no")
-    done = await programs.run("confirm", "seven")
-    assert done.returncode == 2
-    assert "UUID" in done.stderr
+    assert malformed.returncode == 2
+    assert "UUID" in malformed.stderr
 
 
 async def test_redis_is_not_needed(programs: Programs, store: EventStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -182,8 +183,9 @@ async def test_a_schema_of_somebody_else_s_is_refused(
     assert status == 1
     assert "theirs exists already" in error
 
-    for name in ("public", "pg_then", "information_schema", SCHEMA, "Then", "a b", "a;b", ""):
-        status, _, error = await run(programs, "--as-of", "1", "--schema", name)
+    odd = ("public", "pg_then", "information_schema", SCHEMA, "Then", "a b", "a;b", "")
+    runs = [run(programs, "--as-of", "1", "--schema", name) for name in odd]
+    for status, _, error in await asyncio.gather(*runs):
         assert status == 2
         assert "Choose a name" in error
     assert await pool.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'theirs'") == 1
