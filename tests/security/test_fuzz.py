@@ -16,9 +16,8 @@ EDITS_MOST = 6
 
 
 @st.composite
-def mutated(draw: st.DrawFn, target: Target) -> bytes:
+def mutated(draw: st.DrawFn, target: Target, words: list[bytes]) -> bytes:
     """A real sample with parts of it gone, repeated, or replaced by words of other samples."""
-    words = sorted({w for s in target.samples for w in re.findall(rb"\w+|\W", s)})
     data = draw(st.sampled_from(target.samples))
     for _ in range(draw(st.integers(1, EDITS_MOST))):
         start = draw(st.integers(0, len(data)))
@@ -36,9 +35,10 @@ def mutated(draw: st.DrawFn, target: Target) -> bytes:
 def test_no_input_breaks_it(name: str) -> None:
     """What is nearly right, and what is nothing of the kind, is read or refused."""
     target = TARGETS[name]
+    words = sorted({w for s in target.samples for w in re.findall(rb"\w+|\W", s)})
 
     @settings(max_examples=EXAMPLES, database=None)
-    @given(mutated(target) | st.binary(max_size=200))
+    @given(mutated(target, words) | st.binary(max_size=200))
     def feed(data: bytes) -> None:
         target.run(data)
 
