@@ -20,11 +20,16 @@ async def server() -> ScriptedServer:
 
 
 @pytest.fixture
-async def model(server: ScriptedServer, aiohttp_server: AiohttpServer) -> AsyncIterator[Model]:
-    """A model at that server."""
+async def base_url(server: ScriptedServer, aiohttp_server: AiohttpServer) -> str:
+    """Where that server listens."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server.answer)
     http = await aiohttp_server(app)
-    base_url = str(http.make_url("/v1"))
+    return str(http.make_url("/v1"))
+
+
+@pytest.fixture
+async def model(base_url: str) -> AsyncIterator[Model]:
+    """A model at that server, which is waited for as long as the service does."""
     async with aiohttp.ClientSession() as session:
-        yield Model(session, api_key="sk-invented", base_url=base_url, name="small", timeout=0.5)
+        yield Model(session, api_key="sk-invented", base_url=base_url, name="small")

@@ -195,7 +195,6 @@ async def test_odd_usage_counts_nothing(model: Model, server: ScriptedServer, us
         body([1]),
         cuts,
         hangs_up,
-        stalls,
         fails(408),
         fails(429),
         fails(500),
@@ -206,13 +205,27 @@ async def test_odd_usage_counts_nothing(model: Model, server: ScriptedServer, us
 async def test_what_may_pass_is_tried_again(
     model: Model, server: ScriptedServer, answer: Answer
 ) -> None:
-    """Time-outs, lost connections, 408, 429, 5xx and unreadable answers may pass."""
+    """Lost connections, 408, 429, 5xx and unreadable answers may pass."""
     server.script(answer)
 
     error = await failure(model)
 
     assert isinstance(error, TryAgainError)
     assert len(server.bodies) == 1
+
+
+async def test_an_answer_that_does_not_come_is_tried_again(
+    base_url: str, server: ScriptedServer
+) -> None:
+    """A time-out may pass, too: the error says how long was waited for one request."""
+    server.script(stalls)
+    async with aiohttp.ClientSession() as session:
+        impatient = Model(session, api_key="sk-invented", base_url=base_url, name="m", timeout=0.5)
+        error = await failure(impatient)
+
+    assert isinstance(error, TryAgainError)
+    assert "0.5 s" in str(error)
+    assert len(server.bodies) <= 1  # none, if the machine stood still before it had left
 
 
 async def test_a_refused_connection_may_pass() -> None:
