@@ -22,7 +22,7 @@ class Gate:
     """
 
     def __init__(self, target: str) -> None:
-        """`target` is the URL of a PostgreSQL or a Redis, on a socket or on the network."""
+        """`target` is the URL of an HTTP server, a PostgreSQL or a Redis, on a socket or not."""
         self.port = free_port()
         self.trips = 0
         self.holding = asyncio.Event()
@@ -42,7 +42,7 @@ class Gate:
         if url.scheme == "unix":
             number = parse_qs(url.query).get("db", ["0"])[0]
             return f"redis://127.0.0.1:{self.port}/{number}"
-        query = "" if "host=" in url.query else f"?{url.query}"
+        query = f"?{url.query}" if url.query and "host=" not in url.query else ""
         return f"{url.scheme}://{place}:{self.port}{url.path}{query}"
 
     async def open(self) -> Self:
@@ -64,6 +64,8 @@ class Gate:
     def hold(self, words: bytes) -> None:
         """Hold back the next answer with these words in it, until `release`."""
         self._words = words
+        self.holding.clear()
+        self._released.clear()
 
     def release(self) -> None:
         """Pass on what is held back."""
@@ -88,6 +90,7 @@ class Gate:
             nonlocal answered
             answered = True
             if self._words and self._words in chunk:
+                self._words = b""
                 self.holding.set()
                 await self._released.wait()
 

@@ -20,6 +20,7 @@ from tests.support.desk import (
     running_worker,
     settings_of,
 )
+from tests.support.gates import Gate, gate_to
 from tests.support.secrets import APP_SECRET, PHONE_NUMBER_ID, SECOND_NUMBER_ID, WHATSAPP_TOKEN
 
 
@@ -47,9 +48,30 @@ async def outside(environment: dict[str, str], pool: Pool, api_port: int) -> Asy
 
 
 @pytest.fixture
-async def desk(outside: Desk, environment: dict[str, str]) -> AsyncIterator[Desk]:
+async def to_model(environment: dict[str, str]) -> AsyncIterator[Gate]:
+    """The worker's way to the model: an answer that is held there takes as long as a test likes."""
+    async with gate_to(environment["OPENAI_BASE_URL"]) as gate:
+        yield gate
+
+
+@pytest.fixture
+async def to_whatsapp(environment: dict[str, str]) -> AsyncIterator[Gate]:
+    """The worker's way to WhatsApp."""
+    async with gate_to(environment["FROSTDESK_WHATSAPP_API_URL"]) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gated(environment: dict[str, str], to_model: Gate, to_whatsapp: Gate) -> dict[str, str]:
+    """The configuration of a worker that goes by those ways."""
+    ways = {"OPENAI_BASE_URL": to_model.url, "FROSTDESK_WHATSAPP_API_URL": to_whatsapp.url}
+    return environment | ways
+
+
+@pytest.fixture
+async def desk(outside: Desk, gated: dict[str, str]) -> AsyncIterator[Desk]:
     """Everything, one worker included."""
-    async with running_worker(settings_of(environment)):
+    async with running_worker(settings_of(gated)):
         yield outside
 
 

@@ -11,6 +11,7 @@ from frostdesk.store.append import EventStore
 from tests.factories import lesson, proposed
 from tests.support.bodies import text_message
 from tests.support.desk import Desk, running_worker, settings_of
+from tests.support.gates import Gate
 from tests.support.keyspaces import flush
 from tests.support.waiting import until
 
@@ -87,14 +88,14 @@ async def test_without_the_model_a_plain_sentence_does(desk: Desk, faults: list[
     assert (await desk.events("ReplyGenerated"))[-1].get("model") is None
 
 
-async def test_no_late_confirmation(desk: Desk) -> None:
+async def test_no_late_confirmation(desk: Desk, to_model: Gate) -> None:
     """Confirmed and cancelled while the model thinks: only the cancellation is told."""
     booking_id = await booked(desk)
-    calls = await desk.model_calls()
-    await desk.model(latency=0.5)
+    to_model.hold(b"chat.completion")
     await desk.api.post(f"/bookings/{booking_id}/confirm")
-    await desk.model_is_called(calls + 1)
+    await to_model.holding.wait()
     await desk.api.post(f"/bookings/{booking_id}/cancel")
+    to_model.release()
     await told(desk)
     await desk.is_idle()
     later = (await desk.phone().heard())[1:]

@@ -14,6 +14,7 @@ from frostdesk.worker.answering import answer
 from frostdesk.worker.main import open_context
 from tests.support.bodies import text_message
 from tests.support.desk import Desk, running_worker, settings_of
+from tests.support.gates import Gate
 
 LESSON = "Hello! A lesson on Saturday at 10 for two hours, please."
 
@@ -69,36 +70,45 @@ async def test_the_ticks_follow(desk: Desk) -> None:
     assert row["status"] == "sent"
 
 
-async def test_a_burst_gets_one_answer(desk: Desk) -> None:
+async def test_a_burst_gets_one_answer(desk: Desk, to_model: Gate) -> None:
     """Six messages in a moment, on their own or in one webhook, are answered by one reply."""
-    await desk.model(latency=0.3)
+    to_model.hold(b"chat.completion")
     texts = [f"Question {n}" for n in range(6)]
     await desk.phone().write(texts[0])
+    await to_model.holding.wait()
     await desk.deliver(*(text_message(text) for text in texts[1:4]))
     for text in texts[4:]:
         await desk.phone().write(text)
+    await desk.has_events("MessageReceived", 6)
+    to_model.release()
     await desk.phone().hears()
     await desk.is_idle()
     assert len(await desk.phone().heard()) == 1
     (reply,) = await desk.events("ReplyGenerated")
     assert len(reply["answers"]) == 6
+    assert await desk.model_calls() == 2
     assert [m for m in texts if m not in str((await desk.prompts())[-1])] == []
 
 
 @pytest.mark.parametrize("change", ["writes", "edits", "deletes"])
-async def test_an_answer_to_other_words_is_dropped(desk: Desk, change: str) -> None:
+async def test_an_answer_to_other_words_is_dropped(desk: Desk, to_model: Gate, change: str) -> None:
     """The customer writes, edits or deletes while the model thinks: one reply covers all."""
-    await desk.model(latency=0.4)
+    to_model.hold(b"chat.completion")
     phone = desk.phone()
-    first = await phone.write("Hello")
+    await phone.write("Hello")
     second = await phone.write("On Saturday, perhaps?")
-    await desk.model_is_called()
+    await desk.has_events("MessageReceived", 2)
+    await to_model.holding.wait()
     if change == "writes":
         await phone.write("No, on Sunday!")
+        await desk.has_events("MessageReceived", 3)
     elif change == "edits":
         await phone.edit(second, "No, on Sunday!")
+        await desk.has_events("MessageEdited")
     else:
         await phone.delete(second)
+        await desk.has_events("MessageDeleted")
+    to_model.release()
     await phone.hears()
     await desk.is_idle()
     assert len(await phone.heard()) == 1
@@ -107,16 +117,16 @@ async def test_an_answer_to_other_words_is_dropped(desk: Desk, change: str) -> N
     assert ("No, on Sunday!" in last) is (change != "deletes")
     assert ("Saturday, perhaps" in last) is (change == "writes")
     assert len(reply["answers"]) == {"writes": 3, "edits": 2, "deletes": 1}[change]
-    assert first
 
 
-async def test_a_message_taken_back_needs_no_answer(desk: Desk) -> None:
+async def test_a_message_taken_back_needs_no_answer(desk: Desk, to_model: Gate) -> None:
     """The only message is deleted while the model thinks: nothing is said."""
-    await desk.model(latency=0.4)
+    to_model.hold(b"chat.completion")
     message = await desk.phone().write("Wrong number, sorry")
-    await desk.model_is_called()
+    await to_model.holding.wait()
     await desk.phone().delete(message)
     await desk.has_events("MessageDeleted")
+    to_model.release()
     await desk.is_idle()
     assert await desk.phone().heard() == []
     assert await desk.events("ReplyGenerated", "ReplyFailed") == []
@@ -137,17 +147,18 @@ async def test_a_change_after_the_answer_asks_for_no_other(desk: Desk) -> None:
     assert row["content"] == "[deleted]"
 
 
-async def test_a_tick_or_a_decision_voids_nothing(desk: Desk) -> None:
+async def test_a_tick_or_a_decision_voids_nothing(desk: Desk, to_model: Gate) -> None:
     """A delivery tick and a confirmation that arrive while the model thinks drop no answer."""
     phone = desk.phone()
     await phone.write(LESSON)
     (booking,) = await desk.has_rows("SELECT id FROM bookings")
     await desk.is_idle()
     calls = await desk.model_calls()
-    await desk.model(latency=0.5)
+    to_model.hold(b"chat.completion")
     await phone.write("Is there a lift?")
-    await desk.model_is_called(calls + 1)
+    await to_model.holding.wait()
     await desk.api.post(f"/bookings/{booking['id']}/confirm")
+    to_model.release()
     await phone.hears(3)
     await desk.is_idle()
     kinds = [e["type"] for e in await desk.events("ReplyGenerated", "BookingConfirmed")]
@@ -155,14 +166,18 @@ async def test_a_tick_or_a_decision_voids_nothing(desk: Desk) -> None:
     assert await desk.model_calls() == calls + 2
 
 
-async def test_who_never_stops_writing_is_answered(desk: Desk) -> None:
+async def test_who_never_stops_writing_is_answered(desk: Desk, to_model: Gate) -> None:
     """After two dropped answers the third goes out, and says which messages it covers."""
-    await desk.model(latency=0.5)
     phone = desk.phone()
-    for call in range(1, 4):
-        await phone.write(f"Message {call}")
-        await desk.model_is_called(call)
-    await phone.write("Message 4")
+    to_model.hold(b"chat.completion")
+    await phone.write("Message 1")
+    for number in range(2, 5):
+        await to_model.holding.wait()
+        await phone.write(f"Message {number}")
+        await desk.has_events("MessageReceived", number)
+        to_model.release()
+        to_model.hold(b"chat.completion")
+    to_model.release()
     await phone.hears(2)
     messages = [event["event_id"] for event in await desk.events("MessageReceived")]
     replies = [event["answers"] for event in await desk.events("ReplyGenerated")]

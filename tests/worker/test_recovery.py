@@ -22,6 +22,7 @@ from frostdesk.worker.queue import QueueWorker
 from tests.factories import received
 from tests.support.databases import new_database
 from tests.support.desk import Desk, running_worker, settings_of
+from tests.support.gates import Gate
 from tests.support.keyspaces import flush
 from tests.support.ports import free_port
 
@@ -165,14 +166,12 @@ async def test_a_claim_that_ran_out_is_left_until_its_holder_could_renew_it(
         assert await outside.model_calls() == 1
 
 
-@pytest.mark.parametrize(
-    ("sure_seconds", "noticed_by"), [(0.0, "time"), (15.0, "renewal"), (15.0, "crash")]
-)
+@pytest.mark.parametrize("noticed_by", ["time", "renewal", "crash"])
 async def test_who_has_lost_a_conversation_sends_nothing(
     outside: Desk,
-    environment: dict[str, str],
+    gated: dict[str, str],
+    to_model: Gate,
     monkeypatch: pytest.MonkeyPatch,
-    sure_seconds: float,
     noticed_by: str,
 ) -> None:
     """Another worker took over, as ours had stood still or a crash wiped its claim: that one sends.
@@ -180,19 +179,21 @@ async def test_who_has_lost_a_conversation_sends_nothing(
     Ours notices when it has been sure for too long, when it renews its claims, or when it has had
     to connect again.
     """
-    if noticed_by == "crash" and "FROSTDESK_DIRECT_DATABASE_URL" in environment:
+    if noticed_by == "crash" and "FROSTDESK_DIRECT_DATABASE_URL" in gated:
         pytest.skip("a pooler connects anew by itself; the worker notices when it renews")
-    monkeypatch.setattr(context_module, "SURE_SECONDS", sure_seconds)
-    await outside.model(latency=0.5)
+    if noticed_by == "time":
+        monkeypatch.setattr(context_module, "SURE_SECONDS", 0.0)
+    to_model.hold(b"chat.completion")
     conversation_id = await greeted(outside)
-    async with open_context(settings_of(environment)) as context:
+    async with open_context(settings_of(gated)) as context:
         attending = asyncio.create_task(attend(context, conversation_id))
-        await outside.model_is_called()
+        await to_model.holding.wait()
         await outside.pool.execute("UPDATE claims SET holder = gen_random_uuid()")
         if noticed_by == "renewal":
             assert await context.renew() == set()
         if noticed_by == "crash":
             await outside.pool.execute(CUT)
+        to_model.release()
         await attending
     assert len(await outside.events("ReplyGenerated")) == 1
     assert await outside.sends() == []
@@ -227,17 +228,18 @@ async def test_a_worker_that_is_stopped_leaves_nothing(
 
 
 async def test_a_worker_is_not_at_a_conversation_twice(
-    outside: Desk, environment: dict[str, str]
+    outside: Desk, gated: dict[str, str], to_model: Gate
 ) -> None:
     """A crash of the database has wiped its claim, and the customer's next job comes to it too."""
-    await outside.model(latency=0.5)
+    to_model.hold(b"chat.completion")
     conversation_id = await greeted(outside)
-    async with open_context(settings_of(environment)) as context:
+    async with open_context(settings_of(gated)) as context:
         attending = asyncio.create_task(attend(context, conversation_id))
-        await outside.model_is_called()
+        await to_model.holding.wait()
         await outside.pool.execute("DELETE FROM claims")
         await attend(context, conversation_id)
         assert await outside.model_calls() == 1
+        to_model.release()
         await attending
     assert len(await outside.sends()) == 1
 

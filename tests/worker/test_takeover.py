@@ -11,6 +11,7 @@ from frostdesk.store.database import connect
 from frostdesk.store.forgetting import erase
 from tests.support.bodies import text_message
 from tests.support.desk import Desk
+from tests.support.gates import Gate
 from tests.support.secrets import INSTRUCTOR_TOKEN
 from tests.support.waiting import until
 
@@ -106,24 +107,28 @@ async def test_what_the_instructor_has_answered_is_not_answered_again(desk: Desk
     assert len(await desk.sends()) == 2
 
 
-async def test_a_pause_voids_the_answer_that_is_being_made(desk: Desk) -> None:
+async def test_a_pause_voids_the_answer_that_is_being_made(desk: Desk, to_model: Gate) -> None:
     """The model's answer does not arrive once the instructor has paused it."""
-    await desk.model(latency=1.0)
+    to_model.hold(b"chat.completion")
     await desk.phone().write("Hello!")
-    await desk.model_is_called()
+    await to_model.holding.wait()
     path = f"/conversations/{await desk.conversation_id()}"
     await desk.api.post(f"{path}/pause")
+    to_model.release()
     await desk.has_events("AnswerWithheld")
     await desk.is_idle()
     assert await desk.phone().heard() == []
 
 
-async def test_words_written_while_the_model_thinks_are_the_answer(desk: Desk) -> None:
+async def test_words_written_while_the_model_thinks_are_the_answer(
+    desk: Desk, to_model: Gate
+) -> None:
     """The instructor was faster: the model's answer is dropped, and the words go out at once."""
-    await desk.model(latency=1.0)
+    to_model.hold(b"chat.completion")
     await desk.phone().write("Hello!")
-    await desk.model_is_called()
+    await to_model.holding.wait()
     await say(desk, await desk.conversation_id(), "Hello, Urs here.", "one")
+    to_model.release()
     assert await desk.phone().hears() == ["Hello, Urs here."]
     await desk.is_idle()
     assert await desk.events("ReplyGenerated", "SendRepeated") == []
@@ -238,9 +243,11 @@ async def test_a_decision_is_not_announced_to_who_wants_silence(desk: Desk) -> N
     assert len(await phone.heard()) == 2
 
 
-async def test_typing_is_shown_while_an_answer_is_made(desk: Desk, whatsapp_url: str) -> None:
+async def test_typing_is_shown_while_an_answer_is_made(
+    desk: Desk, to_model: Gate, whatsapp_url: str
+) -> None:
     """An answer that takes its time is announced by the read mark and the typing indicator."""
-    await desk.model(latency=1.5)
+    to_model.hold(b"chat.completion")
     message_id = await desk.phone().write("Hello!")
 
     async def marked() -> list[dict[str, str]]:
@@ -253,4 +260,5 @@ async def test_typing_is_shown_while_an_answer_is_made(desk: Desk, whatsapp_url:
 
     (mark,) = await until(marked)
     assert message_id in str(mark)
+    to_model.release()
     await desk.phone().hears()
