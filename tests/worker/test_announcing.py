@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from frostdesk.store.append import EventStore
+from frostdesk.worker import steps, sweep
 from tests.factories import lesson, proposed
 from tests.support.bodies import text_message
 from tests.support.desk import Desk, running_worker, settings_of
@@ -104,8 +106,10 @@ async def test_no_late_confirmation(desk: Desk, to_model: Gate) -> None:
     assert "confirmed" not in later[0]
 
 
-@pytest.mark.usefixtures("quick_settling")
-async def test_no_confirmation_is_repeated_after_the_cancellation(desk: Desk) -> None:
+@pytest.mark.usefixtures("quick_sweep")
+async def test_no_confirmation_is_repeated_after_the_cancellation(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A confirmation whose send nobody knows of is not sent again once the lesson is cancelled."""
     booking_id = await booked(desk)
     await desk.whatsapp(faults=["cut"])
@@ -113,6 +117,9 @@ async def test_no_confirmation_is_repeated_after_the_cancellation(desk: Desk) ->
     await desk.has_events("SendUncertain")
     await desk.api.post(f"/bookings/{booking_id}/cancel")
     await told(desk)
+    await desk.is_idle()
+    for module in (steps, sweep):
+        monkeypatch.setattr(module, "SETTLE", timedelta())
 
     async def done() -> bool:
         left = "SELECT count(*) FROM messages WHERE status IN ('pending', 'unsettled', 'repeated')"
