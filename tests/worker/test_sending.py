@@ -11,7 +11,7 @@ import pytest
 from tests.factories import ANA
 from tests.support.bodies import status, text_message, webhook
 from tests.support.desk import Desk, running_worker, settings_of
-from tests.support.gates import gate_to
+from tests.support.gates import Gate, gate_to
 from tests.support.keyspaces import flush
 from tests.support.programs import Programs
 from tests.support.secrets import PHONE_NUMBER_ID, SECOND_NUMBER_ID
@@ -194,11 +194,12 @@ async def test_after_the_second_time_a_person_looks(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("quick_settling")
-async def test_what_a_status_has_settled_stays_settled(desk: Desk) -> None:
+async def test_what_a_status_has_settled_stays_settled(desk: Desk, to_whatsapp: Gate) -> None:
     """The answer to a send is lost after a status has named it: nothing is uncertain any more."""
-    await desk.whatsapp(faults=["accepted_then_cut:1"])
+    to_whatsapp.hold(b"wamid.")
     await desk.phone().write("Hello")
     await desk.has_events("ReplySent")
+    await to_whatsapp.close()
     await desk.is_idle()
     await asyncio.sleep(1)
     assert await desk.events("SendUncertain", "SendRepeated", "ReplyFailed") == []
@@ -206,28 +207,34 @@ async def test_what_a_status_has_settled_stays_settled(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("quick_settling")
-async def test_a_repetition_that_a_status_has_settled_is_no_failure(desk: Desk) -> None:
+async def test_a_repetition_that_a_status_has_settled_is_no_failure(
+    desk: Desk, to_whatsapp: Gate
+) -> None:
     """The answer to the second send is lost as well, and a status has named it: it was sent."""
-    await desk.whatsapp(faults=["cut", "accepted_then_cut:1"])
+    await desk.whatsapp(faults=["cut"])
+    to_whatsapp.hold(b"wamid.")
     await desk.phone().write("Hello")
     await desk.has_events("ReplySent")
+    await to_whatsapp.close()
     await desk.is_idle()
     assert len(await desk.events("SendRepeated")) == 1
     assert await desk.events("ReplyFailed") == []
     assert len(await desk.sends()) == 1
 
 
-async def test_a_status_of_another_reply_settles_nothing(desk: Desk) -> None:
+async def test_a_status_of_another_reply_settles_nothing(desk: Desk, to_whatsapp: Gate) -> None:
     """News of the last one comes while this one breaks off: it is uncertain, and goes out once."""
-    await desk.whatsapp(statuses=False, faults=["accepted_then_cut", "accepted_then_cut:1"])
+    await desk.whatsapp(statuses=False, faults=["accepted_then_cut"])
     await desk.phone().write("Hello")
     await desk.has_events("SendUncertain")
     (last,) = await desk.sends()
+    to_whatsapp.hold(b"wamid.")
     await desk.phone().write("Are you there?")
     await desk.phone().hears(2)
     news = status(last["id"], biz_opaque_callback_data=last["message"]["biz_opaque_callback_data"])
     await desk.api.webhook(webhook(statuses=[news]))
     (settled,) = await desk.has_events("ReplySent")
+    await to_whatsapp.close()
     uncertain = await desk.has_events("SendUncertain", 2)
     assert settled["reply_id"] == uncertain[0]["reply_id"] != uncertain[1]["reply_id"]
     await asyncio.sleep(0.5)
@@ -267,14 +274,18 @@ async def test_a_long_reply_is_taken_up_where_it_broke_off(
     outside: Desk, environment: dict[str, str], programs: Programs
 ) -> None:
     """A worker that is killed between two parts leaves the rest to another; no part comes twice."""
+
+    async def second_part_is_under_way() -> bool:
+        return await outside.sends_that_failed(2) == 2
+
     await outside.model(faults=[{"text": LONG}])
-    await outside.whatsapp(latency=0.4, statuses=False)
+    await outside.whatsapp(faults=["accepted_then_stall:0", "stall:60"], statuses=False)
     worker = programs.start("worker")
     await outside.phone().write("Which slopes are open?")
     await outside.has_events("ReplyPartSent")
+    await until(second_part_is_under_way)
     worker.kill()
     assert len(await outside.phone().heard()) == 1
-    await outside.whatsapp(latency=0)
     await outside.pool.execute("UPDATE claims SET until = now()")
     async with running_worker(settings_of(environment)):
         await outside.has_events("ReplySent")
@@ -361,19 +372,20 @@ async def test_redis_may_be_away(outside: Desk, environment: dict[str, str]) -> 
 
 @pytest.mark.usefixtures("quick_settling")
 async def test_what_was_sent_is_recorded_when_postgresql_is_back(
-    outside: Desk, environment: dict[str, str]
+    outside: Desk, gated: dict[str, str], to_whatsapp: Gate
 ) -> None:
     """PostgreSQL goes while WhatsApp takes a reply: it is recorded afterwards, and sent once."""
-    async with gate_to(environment["FROSTDESK_DATABASE_URL"]) as gate:
-        settings = settings_of(environment | {"FROSTDESK_DATABASE_URL": gate.url})
-        await outside.whatsapp(latency=1.5, statuses=False)
+    async with gate_to(gated["FROSTDESK_DATABASE_URL"]) as gate:
+        settings = settings_of(gated | {"FROSTDESK_DATABASE_URL": gate.url})
+        await outside.whatsapp(statuses=False)
+        to_whatsapp.hold(b"wamid.")
         async with running_worker(settings) as worker:
             await outside.phone().write("Hello")
-            await outside.has_events("ReplyGenerated")
-            await asyncio.sleep(0.5)  # the worker hears of it too, and the reply is on its way
+            await to_whatsapp.holding.wait()
             await gate.close()
+            to_whatsapp.release()
             await outside.phone().hears()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # in which the worker cannot record it
             await gate.open()
             await outside.has_events("ReplySent")
             await asyncio.sleep(1)
