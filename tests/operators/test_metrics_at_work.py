@@ -11,6 +11,7 @@ from tests.support.bodies import text_message, webhook
 from tests.support.desk import Desk, running_api, running_outside, running_worker, settings_of
 from tests.support.gates import Gate, gate_to
 from tests.support.scraping import scrape
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -36,8 +37,12 @@ async def test_what_workers_do_reaches_the_operator(
     """The queue fills and empties; tokens, seconds and errors of a worker are told by the API."""
     await desk.phone().write("Hello")
     await desk.has_events("MessageReceived")
+
+    async def rung() -> bool:
+        return (await scrape(desk.api))["frostdesk_queued_jobs", ""] == 1
+
+    await until(rung)  # which comes after the event
     waiting = await scrape(desk.api)
-    assert waiting["frostdesk_queued_jobs", ""] == 1
     assert waiting["frostdesk_waiting_messages", ""] == 1
     assert waiting["frostdesk_oldest_waiting_seconds", ""] > 0
 
