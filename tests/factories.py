@@ -32,6 +32,9 @@ ANA = "41790000001"
 BEN = "41790000002"
 ANA_ID = "CH.9000000000000001"
 ZURICH = ZoneInfo("Europe/Zurich")
+NOON = ZoneInfo(f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
+"""A zone in which it is about noon, so that no day ends while a test counts what happens in it."""
+
 AHEAD = datetime.now(UTC).date() + timedelta(days=60)
 """A day that lies ahead by the database's clock, too, in whatever year this runs."""
 

@@ -14,17 +14,17 @@ from frostdesk.store.claims import Claims
 from frostdesk.store.database import Pool, connect, create_pool
 from frostdesk.store.usage import Usage
 from frostdesk.store.work import Work
-from tests.factories import BEN, ZURICH, failed, generated, received, sender
+from tests.factories import BEN, NOON, ZURICH, failed, generated, received, sender
 from tests.support.databases import name_of
 
 
 class Worker:
-    """Somebody who asks, in Zurich, with limits that are far off unless named."""
+    """Somebody who asks, about noon, with limits that are far off unless named."""
 
     def __init__(self, pool: Pool, a_minute: int = 1000, a_day: int = 1000) -> None:
         usage = Usage(calls_per_minute=a_minute)
         self._claims = Claims(pool, usage, holder=uuid4())
-        self._limits = Limits(pool, usage, calls_per_day=a_day, timezone=ZURICH)
+        self._limits = Limits(pool, usage, calls_per_day=a_day, timezone=NOON)
 
     async def found(self, talk: UUID) -> Work:
         """A conversation as it stands."""
@@ -116,7 +116,7 @@ async def test_a_new_day_begins_at_the_businesss_midnight(pool: Pool, store: Eve
     talk = await conversation(store, 2)
     now = datetime.now(UTC)
     assert (await counting.allowance(talk, now=now)).spent
-    tomorrow = midnight_before(now, ZURICH) + timedelta(days=1)
+    tomorrow = midnight_before(now, NOON) + timedelta(days=1)
     assert not (await counting.allowance(talk, now=tomorrow)).spent
 
 
@@ -126,7 +126,7 @@ async def test_a_clock_that_leaps_over_midnight_and_back_takes_nothing_from_tomo
     """What is used once the clock is right again counts for today, and today is counted on."""
     worker = Worker(pool, a_day=10)
     talk = await conversation(store)
-    today = midnight_before(datetime.now(UTC), ZURICH) + timedelta(hours=1)
+    today = midnight_before(datetime.now(UTC), NOON) + timedelta(hours=1)
     tomorrow = today + timedelta(days=1)
     for now in (today, tomorrow, today):
         assert not (await worker.allowance(talk, now=now)).spent
@@ -140,7 +140,7 @@ async def test_a_day_is_counted_from_its_beginning_once(pool: Pool, store: Event
     """What is read with a conversation continues the count, also once a clock was set back."""
     worker = Worker(pool)
     talk = await conversation(store, 1)
-    midnight = midnight_before(datetime.now(UTC), ZURICH)
+    midnight = midnight_before(datetime.now(UTC), NOON)
     for hour in (1, 25, 1):
         await worker.allowance(talk, now=midnight + timedelta(hours=hour))
     for calls in (1, 2):

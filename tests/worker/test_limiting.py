@@ -10,7 +10,7 @@ import pytest
 
 from frostdesk import limits
 from frostdesk.store.claims import NOBODY
-from tests.factories import ANA, BEN
+from tests.factories import ANA, BEN, NOON
 from tests.support.desk import Desk, running_worker, settings_of
 
 pytestmark = pytest.mark.usefixtures("quick_sweep")
@@ -104,7 +104,7 @@ async def test_a_spent_budget_is_seen_and_can_be_retried(
 
     A retry with nothing left fails again; one with room in the budget is answered.
     """
-    frugal = environment | {"FROSTDESK_MODEL_CALLS_PER_DAY": "2"}
+    frugal = environment | {"FROSTDESK_MODEL_CALLS_PER_DAY": "2", "FROSTDESK_TIMEZONE": NOON.key}
     async with running_worker(settings_of(frugal)):
         await greet(outside, ANA, 2)
         await outside.phone().write("And one more")
@@ -128,7 +128,7 @@ async def test_decisions_are_told_whatever_the_limits(
     outside: Desk, environment: dict[str, str]
 ) -> None:
     """A customer hears of a confirmation though the budget is spent: the instructor caused it."""
-    frugal = environment | {"FROSTDESK_MODEL_CALLS_PER_DAY": "1"}
+    frugal = environment | {"FROSTDESK_MODEL_CALLS_PER_DAY": "1", "FROSTDESK_TIMEZONE": NOON.key}
     async with running_worker(settings_of(frugal)):
         await outside.phone().write("A lesson on Saturday at 10 for two hours, please")
         (booking,) = await outside.has_events("BookingProposed")
