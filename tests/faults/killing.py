@@ -14,6 +14,7 @@ from tests.support.waiting import until
 HELD_SECONDS = 25
 """Longer than anything is held: what waits so long is not waited for."""
 
+FEW = 4
 MANY = 400
 QUIET_SECONDS = 1.0
 
@@ -82,9 +83,17 @@ async def before_the_reply_commits(rig: Rig, _: Load) -> AsyncIterator[None]:
 @asynccontextmanager
 async def after_the_reply_commits(rig: Rig, load: Load) -> AsyncIterator[None]:
     """The reply is in the log, and its worker has not been told so: nothing was sent."""
-    async with _only_the_model_is_busy(rig), load.paused(), rig.commits_held():
-        await rig.is_held("worker", "SyncRep")
-        rig.kill_workers()
+    async with load.paused():
+        await until(rig.is_settled, 60)
+        calls = await rig.outside.model_calls()
+        async with _model_thinks(rig, 3 * QUIET_SECONDS):
+            for customer in range(FEW):
+                load.write("Hello", customer=customer)
+            await rig.outside.model_is_called(calls + FEW)
+            await load.all_taken()
+            async with rig.commits_held():
+                await rig.is_held("worker", "SyncRep")
+                rig.kill_workers()
     yield
     await rig.start_workers(WORKERS)
 

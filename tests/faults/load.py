@@ -76,18 +76,23 @@ class Load:
         """Nobody writes, and all that was written has been taken."""
         self._flowing.clear()
         try:
-            await until(self._all_taken, 60)
+            await self.all_taken()
             yield
         finally:
             self._flowing.set()
+
+    async def all_taken(self) -> None:
+        """Wait until nothing that was written is still to be taken."""
+
+        async def idle() -> bool:
+            return not self.is_busy
+
+        await until(idle, 60)
 
     @property
     def is_busy(self) -> bool:
         """Whether a message has been written that was not answered 200 yet."""
         return bool(self._under_way)
-
-    async def _all_taken(self) -> bool:
-        return not self.is_busy
 
     def write(self, text: str, *, customer: int = CUSTOMERS) -> None:
         """A customer writes; by default one who does not write otherwise."""
