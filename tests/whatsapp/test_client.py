@@ -217,7 +217,7 @@ async def test_a_connection_that_does_not_open_may_be_tried_again() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        async with whatsapp_at(url, seconds=0.2) as client:
+        async with whatsapp_at(url, seconds=2) as client:  # of which one is for the connection
             with pytest.raises(TryAgainError, match="could not be reached"):
                 await send(client)
 
@@ -252,10 +252,10 @@ async def test_a_late_answer_leaves_the_outcome_unknown() -> None:
 
     async def stall(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(2)
+        await asyncio.sleep(60)
         return web.json_response(ACCEPTED)
 
-    assert isinstance(await failure(stall, seconds=0.5), OutcomeUnknownError)
+    assert isinstance(await failure(stall, seconds=1), OutcomeUnknownError)
 
 
 @pytest.mark.parametrize(
