@@ -139,6 +139,7 @@ class Repair:
                 while await self._batch(statement):
                     pass
             except asyncpg.ExclusionViolationError:
+                self._place = 0  # what batches before have set right gives up its slot as well
                 await self._take_turn(statement, upto=EVERYTHING, first=FREE_SLOTS)
         return self.done
 

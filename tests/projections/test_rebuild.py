@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from frostdesk.events import derive_id
 from frostdesk.store.append import EventStore
 from frostdesk.store.database import Connection
-from projections import APPEND_LOCK, TABLES
+from projections import APPEND_LOCK, TABLES, repair
 from projections.compare import Difference
 from projections.rebuild import (
     AlreadyRunningError,
@@ -401,3 +401,30 @@ async def _everything(connection: Connection) -> dict[str, list[asyncpg.Record]]
     return {
         table: await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES
     }
+
+
+async def test_a_lesson_set_right_before_others_change_places_stays_right(
+    store: EventStore,
+    connect: Connect,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batches of one: the first lesson is right again before the slots of the next are freed."""
+    monkeypatch.setattr(repair, "FIRST_BATCH", 1)
+    monkeypatch.setattr(repair, "LARGEST_BATCH", 1)
+    await tell(store)
+    slots = await connection.fetch("SELECT id, starts_at, ends_at FROM bookings ORDER BY id")
+    first, mine, yours = slots
+    await connection.execute("UPDATE bookings SET duration = 1 WHERE id = $1", first["id"])
+    await connection.execute("UPDATE bookings SET status = 'pending' WHERE id = $1", mine["id"])
+    for booking, place in ((yours, mine), (mine, yours)):
+        await connection.execute(
+            "UPDATE bookings SET status = 'confirmed', starts_at = $2, ends_at = $3 WHERE id = $1",
+            booking["id"],
+            place["starts_at"],
+            place["ends_at"],
+        )
+
+    await rebuild(connect, no_progress)
+
+    assert await found(connect) == []
