@@ -30,13 +30,17 @@ said AS (
               FROM new) AS event
      GROUP BY conversation_id, sender, reason
 ),
--- A later word about the customer replaces an earlier one; silence replaces nothing. The number that
--- they write to is one, so the least of them will do, which asks for no order.
+-- A later word about the customer replaces an earlier one; silence replaces nothing. But a new id
+-- that comes with old ones and without a phone says that the phone has been given up: it may be a
+-- stranger's by now. The number that they write to is one, so the least of them will do, which asks
+-- for no order.
 folded AS (
     SELECT conversation_id AS id, min(created_at) AS created_at,
            min(sender ->> 'phone_number_id') AS phone_number_id,
-           (array_agg(sender ->> 'wa_id' ORDER BY last DESC)
-               FILTER (WHERE sender ->> 'wa_id' IS NOT NULL))[1] AS wa_id,
+           array_agg(sender ->> 'wa_id' ORDER BY last DESC)
+               FILTER (WHERE sender ->> 'wa_id' IS NOT NULL
+                          OR sender ->> 'user_id' IS NOT NULL
+                             AND sender -> 'also' ->> 0 IS NOT NULL) AS phones,
            (array_agg(sender ->> 'user_id' ORDER BY last DESC)
                FILTER (WHERE sender ->> 'user_id' IS NOT NULL))[1] AS user_id,
            (array_agg(sender ->> 'name' ORDER BY last DESC)
@@ -57,7 +61,8 @@ folded AS (
 rows AS (
     SELECT id, least(c.created_at, f.created_at) AS created_at,
            least(c.phone_number_id, f.phone_number_id) AS phone_number_id,
-           coalesce(f.wa_id, c.wa_id) AS wa_id, coalesce(f.user_id, c.user_id) AS user_id,
+           CASE WHEN f.phones IS NULL THEN c.wa_id ELSE f.phones[1] END AS wa_id,
+           coalesce(f.user_id, c.user_id) AS user_id,
            coalesce(f.name, c.name) AS name, coalesce(f.username, c.username) AS username,
            greatest(f.last_message_at, c.last_message_at) AS last_message_at,
            greatest(f.customer_at, c.customer_at) AS customer_at,

@@ -402,3 +402,17 @@ async def test_a_customer_is_shown_what_was_stored(desk: Desk) -> None:
         return await desk.phone(ANA).heard() == [row["content"]]
 
     await until(shown)
+
+
+async def test_a_number_given_up_is_not_written_to(desk: Desk) -> None:
+    """After the system message about a new id that names no phone, replies go to that id."""
+    await greeted(desk)
+    moved = {"type": "user_changed_user_id", "user_id": "CH.9000000000000009"}
+    await desk.deliver(text_message(text=None, type="system", system=moved))
+    await desk.deliver(
+        text_message("It is me", **{"from": None, "from_user_id": "CH.9000000000000009"})
+    )
+    await desk.has_events("ReplySent", 2)
+    send = (await desk.sends())[-1]
+    assert (send["message"]["to"], send["message"]["recipient"]) == ("", "CH.9000000000000009")
+    assert await desk.pool.fetchval("SELECT count(*) FROM conversations") == 1
