@@ -95,6 +95,13 @@ progressed AS (
                FILTER (WHERE s.whatsapp_id IS NOT NULL))[1] AS whatsapp_id,
            (array_agg(s.recorded_at ORDER BY s.position DESC) FILTER (WHERE s.status = 'sent'))[1]
                AS sent_at,
+           array_agg(s.position) FILTER (WHERE s.status = 'sent') AS sends,
+           max(s.position) FILTER (WHERE s.status IN ('pending', 'forgotten')) AS begun_anew,
+           max(s.position) FILTER (WHERE s.status = 'failed') AS failed,
+           (array_agg(s.error ORDER BY s.position DESC) FILTER (WHERE s.status = 'failed'))[1]
+               AS failure,
+           (array_agg(s.recorded_at ORDER BY s.position DESC)
+               FILTER (WHERE s.status = 'failed'))[1] AS failed_at,
            min(s.at) FILTER (WHERE s.tick = 'delivered') AS delivered_at,
            min(s.at) FILTER (WHERE s.tick = 'read') AS read_at
       FROM steps s
@@ -144,9 +151,12 @@ rows AS (
     SELECT id, coalesce(w.conversation_id, m.conversation_id), 'assistant',
            coalesce(w.author, m.author), coalesce(w.content, m.content),
            coalesce(w.recorded_at, m.created_at), coalesce(w.version, m.version), 'text',
-           coalesce(p.status, m.status, 'pending'),
-           CASE WHEN p.status IS NULL THEN m.error ELSE p.error END,
-           coalesce(p.recorded_at, m.step_at, w.recorded_at), coalesce(p.whatsapp_id, m.whatsapp_id),
+           CASE WHEN s.stays THEN 'failed' ELSE coalesce(p.status, m.status, 'pending') END,
+           CASE WHEN s.stays AND p.failed IS NOT NULL THEN p.failure
+                WHEN s.stays OR p.status IS NULL THEN m.error ELSE p.error END,
+           CASE WHEN s.stays THEN coalesce(p.failed_at, m.step_at)
+                ELSE coalesce(p.recorded_at, m.step_at, w.recorded_at) END,
+           coalesce(p.whatsapp_id, m.whatsapp_id),
            coalesce(p.sent_at, m.sent_at), NULL, NULL, least(m.delivered_at, p.delivered_at),
            least(m.read_at, p.read_at), coalesce(w.disclosure, m.disclosure)
       FROM written w
@@ -155,6 +165,27 @@ rows AS (
                            FROM (SELECT * FROM messages
                                   WHERE messages.id = coalesce(w.id, p.id) OFFSET 0) AS m
                           WHERE role = 'assistant') AS m USING (id)
+      -- What has failed stays so, whatever comes of a send that was under way, until it is begun
+      -- anew, or was sent by ids of which WhatsApp had reported none as failed.
+      CROSS JOIN LATERAL (
+          SELECT CASE WHEN p.status IN ('sent', 'unsettled', 'repeated')
+                           AND coalesce(p.failed > coalesce(p.begun_anew, 0),
+                                        p.begun_anew IS NULL AND m.status = 'failed')
+                      THEN NOT EXISTS (
+                          SELECT FROM events sent
+                           WHERE position = ANY (p.sends) AND position > coalesce(p.failed, 0)
+                             AND NOT EXISTS (
+                                 SELECT FROM events told
+                                  WHERE told.conversation_id = sent.conversation_id
+                                    AND told.position < sent.position
+                                    AND told.type = 'DeliveryUpdated'
+                                    AND public.current_data(told.type, told.schema_version,
+                                                            told.data) @> '{"status": "failed"}'
+                                    AND public.current_data(sent.type, sent.schema_version,
+                                                            sent.data) -> 'whatsapp_ids'
+                                        ? (public.current_data(told.type, told.schema_version,
+                                                               told.data) ->> 'whatsapp_id')))
+                      ELSE false END AS stays) AS s
      WHERE coalesce(w.id, m.id) IS NOT NULL
 )
 INSERT INTO messages AS row (id, conversation_id, role, author, content, created_at, version, kind,

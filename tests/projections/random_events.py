@@ -45,6 +45,7 @@ answers = st.lists(messages, max_size=2, unique=True)
 times = st.sampled_from(
     ["2027-01-15T10:00:00Z", "2027-01-15T10:00:00.500000Z", "2027-01-15T11:00:00+01:00"]
 )
+whatsapp_ids = st.sampled_from(["wamid.8", "wamid.9"])
 texts = st.sampled_from(["Hello", "Saturday?", "Gladly"])
 
 
@@ -96,7 +97,7 @@ DATA: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "ReplyPartSent": {"reply_id": replies},
     "ReplySent": {
         "reply_id": replies,
-        "whatsapp_ids": st.lists(st.sampled_from(["wamid.8", "wamid.9"]), max_size=2),
+        "whatsapp_ids": st.lists(whatsapp_ids, max_size=2),
     },
     "SendUncertain": {"reply_id": replies, "reason": texts},
     "SendRepeated": {"reply_id": replies, "reason": texts},
@@ -104,6 +105,7 @@ DATA: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "RetryRequested": {"reply_id": maybe(replies), "answers": answers},
     "DeliveryUpdated": {
         "reply_id": replies,
+        "whatsapp_id": whatsapp_ids,
         "at": times,
         "status": st.sampled_from(["sent", "delivered", "read", "failed"]),
     },
