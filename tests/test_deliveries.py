@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +11,19 @@ from uuid import UUID, uuid4
 import pytest
 
 from frostdesk.deliveries import Reply, facts_of, record_statuses
-from frostdesk.events import ReplyFailed, ReplyPartSent, SendUncertain
+from frostdesk.events import (
+    DeliveryUpdated,
+    ReplyFailed,
+    ReplyPartSent,
+    ReplySent,
+    SendUncertain,
+    derive_id,
+)
+from frostdesk.instructor.commands import retry
 from frostdesk.store.append import EventStore, NewEvent
 from frostdesk.store.database import Pool
+from frostdesk.store.parts import SentPart
+from frostdesk.whatsapp.texts import split_text
 from frostdesk.whatsapp.webhook import StatusUpdate
 from tests.factories import generated, new, received, sent
 
@@ -146,3 +157,57 @@ async def test_a_part_is_not_the_whole(store: EventStore, pool: Pool) -> None:
     assert await state() == "pending"
     await record_statuses(pool, store, [said("sent", "wamid.2", reply_id=reply.id)])
     assert await state() == "sent"
+
+
+async def test_parts_told_of_at_once_are_different_parts(store: EventStore, pool: Pool) -> None:
+    """One webhook tells of both parts of a reply, of which nothing was on record: all was sent."""
+    reply = generated(LONG)
+    await replied(store, reply)
+    statuses = [said(s, i, reply_id=reply.id) for i in ("w.1", "w.2") for s in ("sent", "read")]
+    await record_statuses(pool, store, statuses)
+    rows = await pool.fetch("SELECT data FROM events WHERE type = 'ReplySent'")
+    assert [json.loads(row["data"])["whatsapp_ids"] for row in rows] == [["w.1", "w.2"]]
+    assert (await types(pool)).count("ReplyPartSent") == 1
+    assert await pool.fetchval("SELECT status FROM messages WHERE id = $1", reply.id) == "sent"
+
+
+async def test_a_failure_tells_that_whatsapp_took_it(store: EventStore, pool: Pool) -> None:
+    """A failure that comes before the worker's record stays one when the record comes."""
+    reply = generated()
+    await replied(store, reply)
+    failure = said("failed", "wamid.5", reply_id=reply.id, error="131026")
+    await record_statuses(pool, store, [failure])
+    assert await types(pool) == ["ReplySent", "DeliveryUpdated", "ReplyFailed"]
+    conversation_id = await pool.fetchval("SELECT id FROM conversations")
+    record = new(
+        ReplySent(reply_id=reply.id, whatsapp_ids=("wamid.5",)),
+        derive_id("sent", reply.id, "wamid.5"),
+    )
+    await store.append([record], conversation_id=conversation_id)
+    row = await pool.fetchrow("SELECT status, error FROM messages WHERE id = $1", reply.id)
+    assert row is not None
+    assert row["status"] == "failed"
+    assert "131026" in row["error"]
+
+
+async def test_a_part_that_failed_is_not_taken_for_another(store: EventStore, pool: Pool) -> None:
+    """Old news of a part that goes out anew stands for none; news of the new one completes all."""
+    reply = generated(LONG)
+    whole = new(ReplySent(reply_id=reply.id, whatsapp_ids=("w.1", "w.2")))
+    await replied(store, reply, whole)
+    await record_statuses(pool, store, [said("failed", "w.1", reply_id=reply.id)])
+    conversation_id = await pool.fetchval("SELECT id FROM conversations")
+    assert len(await retry(pool, store, conversation_id)) == 1
+    await record_statuses(pool, store, [said("sent", "w.1", reply_id=reply.id)])
+    assert await pool.fetchval("SELECT status FROM messages WHERE id = $1", reply.id) == "pending"
+    await record_statuses(pool, store, [said("sent", "w.3", reply_id=reply.id)])
+    data = await pool.fetchval("SELECT data FROM events ORDER BY position DESC OFFSET 1 LIMIT 1")
+    assert json.loads(data)["whatsapp_ids"] == ["w.3", "w.2"]
+
+
+def test_what_may_be_either_of_two_parts_is_taken_for_none() -> None:
+    """Asked for anew while the rest goes out, a part is not settled by news of another."""
+    parts = [SentPart(1, "w.1", given_up=True), SentPart(2, "w.2")]
+    reply = Reply(uuid4(), uuid4(), None, "pending", LONG * 2, parts)
+    assert len(split_text(reply.content)) == 3
+    assert [type(f) for f in facts_of(reply, said("sent", "w.3"))] == [DeliveryUpdated]
