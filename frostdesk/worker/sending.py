@@ -26,6 +26,7 @@ from frostdesk.events import (
 )
 from frostdesk.retry import attempts_made, with_retries
 from frostdesk.store.append import Expected, NewEvent
+from frostdesk.store.parts import SENT_PARTS, SentPart, taken
 from frostdesk.store.work import Unfinished, Work
 from frostdesk.whatsapp.client import Address
 from frostdesk.whatsapp.texts import split_text
@@ -34,12 +35,6 @@ from frostdesk.worker.context import Context
 WINDOW = timedelta(hours=24)
 """Free-form messages are allowed so long after the customer's last one (Meta, Cloud API, messages,
 "customer service windows")."""
-
-PARTS = """
-SELECT data ->> 'whatsapp_id' FROM events
- WHERE conversation_id = $1 AND type = 'ReplyPartSent' AND data ->> 'reply_id' = $2
- ORDER BY version
-"""
 
 SENT = """
 SELECT CASE type WHEN 'ReplySent' THEN data -> 'whatsapp_ids' END FROM events
@@ -89,23 +84,37 @@ async def fail(
 
 
 async def _send_parts(context: Context, work: Work, reply: Unfinished) -> None:
-    """Send what has not been sent of a reply, one part after the other."""
+    """Send what WhatsApp does not have of a reply, one part after the other."""
     began = perf_counter()
-    parts = split_text(reply.text)
-    sent: list[str] = []
-    if len(parts) > 1:
-        rows = await context.pool.fetch(PARTS, work.conversation_id, str(reply.id))
-        sent = [row[0] for row in rows]
-    for number, text in enumerate(parts[len(sent) :], start=len(sent) + 1):
-        sent.append(await _post(context, work, reply.id, text))
-        if number < len(parts):
-            part = ReplyPartSent(
-                reply_id=reply.id, part=number, parts=len(parts), whatsapp_id=sent[-1]
-            )
-            await record_send(context, work.conversation_id, part, sent[-1])
+    texts = dict(enumerate(split_text(reply.text), 1))
+    have = await _parts_taken(context, reply) if len(texts) > 1 else {}
+    missing = [number for number in texts if number not in have]
+    for number in missing:
+        have[number] = await _post(context, work, reply.id, texts[number])
+        part = ReplyPartSent(
+            reply_id=reply.id, part=number, parts=len(texts), whatsapp_id=have[number]
+        )
+        if number != missing[-1]:
+            await record_send(context, work.conversation_id, part, part.whatsapp_id)
     seconds = round(perf_counter() - began, 6)
-    whole = ReplySent(reply_id=reply.id, whatsapp_ids=tuple(sent), seconds=seconds)
-    await record_send(context, work.conversation_id, whole, sent[-1])
+    ids = tuple(have[number] for number in texts)
+    whole = ReplySent(reply_id=reply.id, whatsapp_ids=ids, seconds=seconds)
+    if not missing:
+        await _record(context, work, whole)
+        return
+    # Of several parts one may have failed and been asked for anew meanwhile: it is the next to go.
+    unasked = Expected(work.version, ("RetryRequested",)) if len(texts) > 1 else None
+    try:
+        await record_send(context, work.conversation_id, whole, part.whatsapp_id, expected=unasked)
+    except VersionConflictError:
+        await record_send(context, work.conversation_id, part, part.whatsapp_id)
+
+
+async def _parts_taken(context: Context, reply: Unfinished) -> dict[int, str]:
+    found = await context.pool.fetchval(
+        f"SELECT ({SENT_PARTS}) FROM messages m WHERE id = $1", reply.id
+    )
+    return taken(msgspec.json.decode(found, type=list[SentPart]))
 
 
 async def _post(context: Context, work: Work, reply_id: UUID, text: str) -> str:
@@ -120,9 +129,18 @@ async def _post(context: Context, work: Work, reply_id: UUID, text: str) -> str:
 
 
 async def record_send(
-    context: Context, conversation_id: UUID, event: ReplySent | ReplyPartSent, whatsapp_id: str
+    context: Context,
+    conversation_id: UUID,
+    event: ReplySent | ReplyPartSent,
+    whatsapp_id: str,
+    *,
+    expected: Expected | None = None,
 ) -> None:
-    """Record that WhatsApp took a reply or a part of it, under the id that a status would give."""
+    """Record that WhatsApp took a reply or a part of it, under the id that a status would give.
+
+    Raises:
+        VersionConflictError: what was `expected` is not so; nothing was recorded.
+    """
     what = "sent" if isinstance(event, ReplySent) else "part"
     new = NewEvent(
         id=derive_id(what, event.reply_id, whatsapp_id),
@@ -131,7 +149,7 @@ async def record_send(
         causation_id=event.reply_id,
         correlation_id=event.reply_id,
     )
-    await context.append([new], conversation_id=conversation_id)
+    await context.append([new], conversation_id=conversation_id, expected=expected)
     log.info(what, event_id=str(new.id), reply_id=str(event.reply_id))
 
 

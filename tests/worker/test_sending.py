@@ -416,3 +416,58 @@ async def test_a_number_given_up_is_not_written_to(desk: Desk) -> None:
     send = (await desk.sends())[-1]
     assert (send["message"]["to"], send["message"]["recipient"]) == ("", "CH.9000000000000009")
     assert await desk.pool.fetchval("SELECT count(*) FROM conversations") == 1
+
+
+# Parts that fail
+
+
+async def sent_texts(desk: Desk) -> list[str]:
+    """All that WhatsApp took after the greeting, in order."""
+    return [send["message"]["text"] for send in (await desk.sends())[1:]]
+
+
+@pytest.mark.parametrize("latency", [0, 0.3])
+@pytest.mark.parametrize("failing", [1, 2])
+async def test_only_the_parts_that_failed_are_sent_anew(
+    desk: Desk, failing: int, latency: float
+) -> None:
+    """Whether WhatsApp tells of it before or after the last part is taken. The rest comes once."""
+    await greeted(desk)
+    await desk.model(faults=[{"text": LONG}])
+    await desk.whatsapp(faults=["fails:131026"] * failing, latency=latency)
+    await desk.phone().write("Which slopes are open?")
+    await desk.has_events("ReplyFailed", failing)
+    await desk.has_events("ReplySent", 2)
+    await desk.is_idle()
+    (row,) = await desk.has_rows("SELECT error FROM messages WHERE status = 'failed'")
+    assert "131026" in row["error"]
+    parts = await sent_texts(desk)
+    assert " ".join(parts) == LONG
+    path = f"/conversations/{await desk.conversation_id()}/retry"
+    await desk.api.post(path, 202)
+    whole = (await desk.has_events("ReplySent", 3))[-1]
+    await desk.is_idle()
+    assert await sent_texts(desk) == parts + parts[:failing]
+    ids = [send["id"] for send in (await desk.sends())[1:]]
+    assert whole["whatsapp_ids"] == ids[3:] + ids[failing:3]
+    assert sorted((await desk.phone().heard())[1:]) == sorted(parts)
+    assert await desk.events("SendUncertain", "SendRepeated") == []
+    await desk.api.post(path, 409)
+
+
+async def test_a_part_asked_for_while_the_rest_goes_out_is_sent_anew(desk: Desk) -> None:
+    """The instructor is faster than the last part: the one that failed follows by itself."""
+    await greeted(desk)
+    await desk.model(faults=[{"text": LONG}])
+    await desk.whatsapp(faults=["fails:131026"], latency=0.7)
+    await desk.phone().write("Which slopes are open?")
+    await desk.has_events("ReplyFailed")
+    await desk.api.post(f"/conversations/{await desk.conversation_id()}/retry", 202)
+    await desk.has_events("ReplySent", 2)
+    await desk.is_idle()
+    parts = await sent_texts(desk)
+    assert len(parts) == 4
+    assert parts[3] == parts[0]
+    assert " ".join(parts[:3]) == LONG
+    assert await desk.events("SendUncertain", "SendRepeated") == []
+    assert await desk.has_rows("SELECT 1 FROM messages WHERE status = 'sent'", 2)
