@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from tests.factories import ANA
+from frostdesk.store.append import EventStore
+from tests.factories import ANA, failed
 from tests.support.bodies import status, text_message, webhook
 from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.gates import Gate, gate_to
@@ -471,3 +473,23 @@ async def test_a_part_asked_for_while_the_rest_goes_out_is_sent_anew(desk: Desk)
     assert " ".join(parts[:3]) == LONG
     assert await desk.events("SendUncertain", "SendRepeated") == []
     assert await desk.has_rows("SELECT 1 FROM messages WHERE status = 'sent'", 2)
+
+
+async def test_a_retry_of_what_whatsapp_has_in_full_sends_nothing(desk: Desk) -> None:
+    """Marked as failed though every part was taken: it is put on record that all was sent."""
+    await greeted(desk)
+    await desk.model(faults=[{"text": LONG}])
+    await desk.phone().write("Which slopes are open?")
+    await desk.has_events("ReplySent", 2)
+    await desk.is_idle()
+    conversation_id = await desk.conversation_id()
+    reply_id = UUID((await desk.events("ReplyGenerated"))[-1]["event_id"])
+    async with EventStore(desk.pool) as store:
+        failure = failed(reply_id=reply_id, stage="send")
+        await store.append([failure], conversation_id=conversation_id)
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 202)
+    first, again = (await desk.has_events("ReplySent", 3))[1:]
+    await desk.is_idle()
+    assert first["whatsapp_ids"] == again["whatsapp_ids"]
+    assert len(await desk.sends()) == 4
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
