@@ -73,15 +73,11 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
 
 
 async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
-    """Record that messages have no answer, for the instructor to see."""
+    """Record that messages have no answer, for the instructor to see.
+
+    Nothing is recorded where somebody has taken over meanwhile: they may have an answer by now.
+    """
     event_id = derive_id("failed", failure.stage, failure.answers[-1], work.version)
-    log.error(
-        "no answer",
-        event_id=str(event_id),
-        stage=failure.stage,
-        reason=failure.reason,
-        attempts=failure.attempts,
-    )
     new = NewEvent(
         id=event_id,
         event=failure,
@@ -89,7 +85,22 @@ async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
         causation_id=failure.answers[-1],
         correlation_id=failure.answers[0],
     )
-    await context.append([new], conversation_id=work.conversation_id)
+    try:
+        await context.append(
+            [new],
+            conversation_id=work.conversation_id,
+            expected=Expected(work.version, TAKEN_OVER),
+        )
+    except VersionConflictError:
+        log.info("the conversation was taken over, no failure is recorded", stage=failure.stage)
+        return
+    log.error(
+        "no answer",
+        event_id=str(event_id),
+        stage=failure.stage,
+        reason=failure.reason,
+        attempts=failure.attempts,
+    )
 
 
 def situation_of(context: Context, work: Work) -> Situation:

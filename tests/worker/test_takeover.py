@@ -262,3 +262,16 @@ async def test_typing_is_shown_while_an_answer_is_made(
     assert message_id in str(mark)
     to_model.release()
     await desk.phone().hears()
+
+
+async def test_a_failure_after_the_instructors_answer_is_none(desk: Desk) -> None:
+    """The model fails when the instructor has answered by hand: nothing is left to be retried."""
+    await desk.model(latency=1.0, faults=["400"])
+    await desk.phone().write("Hello!")
+    await desk.model_is_called()
+    conversation_id = await desk.conversation_id()
+    await say(desk, conversation_id, "Hello, Urs here.", "one")
+    await desk.phone().hears()
+    await desk.is_idle()
+    assert await desk.events("ReplyFailed") == []
+    await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
