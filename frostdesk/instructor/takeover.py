@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from frostdesk.doorbell import Job, generate_reply_job, send_reply_job
-from frostdesk.errors import ConflictError, RefusedError
+from frostdesk.errors import ConflictError, RefusedError, VersionConflictError
 from frostdesk.events import AssistantPaused, AssistantResumed, InstructorWrote, derive_id
-from frostdesk.store.append import EventStore, NewEvent
+from frostdesk.store.append import EventStore, Expected, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import get_conversation
 from frostdesk.store.rows import Conversation
@@ -80,15 +80,21 @@ async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[J
         NotFoundError: there is no such conversation.
         ConflictError: the customer has been forgotten.
     """
-    conversation = await _living(pool, conversation_id)
-    if not conversation.paused:
-        return []
-    head = await pool.fetchval(HEAD, conversation_id)
-    rows = await pool.fetch(UNANSWERED, conversation_id, ["held"])
-    answers = tuple(row["id"] for row in rows)
-    event_id = derive_id("resumed by the instructor", conversation_id, head)
-    await _append(store, conversation_id, event_id, AssistantResumed(answers=answers))
-    return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
+    while True:
+        head = await pool.fetchval(HEAD, conversation_id)
+        conversation = await _living(pool, conversation_id)
+        if not conversation.paused:
+            return []
+        rows = await pool.fetch(UNANSWERED, conversation_id, ["held"])
+        answers = tuple(row["id"] for row in rows)
+        event_id = derive_id("resumed by the instructor", conversation_id, head)
+        event = AssistantResumed(answers=answers)
+        try:
+            # What a worker withholds just now has to be among the answers.
+            await _append(store, conversation_id, event_id, event, expected=Expected(head))
+        except VersionConflictError:
+            continue
+        return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
 
 
 async def _living(pool: Pool, conversation_id: UUID) -> Conversation:
@@ -104,6 +110,8 @@ async def _append(
     conversation_id: UUID,
     event_id: UUID,
     event: InstructorWrote | AssistantPaused | AssistantResumed,
+    *,
+    expected: Expected | None = None,
 ) -> None:
     new = NewEvent(id=event_id, event=event, actor="instructor", correlation_id=event_id)
-    await store.append([new], conversation_id=conversation_id)
+    await store.append([new], conversation_id=conversation_id, expected=expected)

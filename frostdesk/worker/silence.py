@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from frostdesk.events import (
+    CUSTOMER_WORDS,
     AnswerWithheld,
     AutomationResumed,
     AutomationStopped,
@@ -18,6 +19,9 @@ from frostdesk.wording.lines import stop_confirmation
 from frostdesk.worker.answering import STALE
 from frostdesk.worker.context import Context
 from frostdesk.worker.steps import Withhold, just_made
+
+NOT_TO_BE_WITHHELD = ("ReplyGenerated", "InstructorWrote", "AssistantResumed", "AutomationResumed")
+"""After these an answer was given meanwhile, or one may be made again."""
 
 
 async def stop(context: Context, work: Work, message: Unfinished) -> Unfinished | None:
@@ -49,14 +53,26 @@ async def stop(context: Context, work: Work, message: Unfinished) -> Unfinished 
 
 
 async def resume(context: Context, work: Work, message: Unfinished) -> None:
-    """Let automatic messages begin again."""
+    """Let automatic messages begin again.
+
+    Raises:
+        VersionConflictError: the customer has written more meanwhile, and the last word counts.
+    """
     event = AutomationResumed(message_id=message.id)
     new = _new(derive_id("resumed", message.id), event, message.id, actor="customer")
-    await context.append([new], conversation_id=work.conversation_id)
+    await context.append(
+        [new],
+        conversation_id=work.conversation_id,
+        expected=Expected(work.version, CUSTOMER_WORDS),
+    )
 
 
 async def withhold(context: Context, work: Work, step: Withhold) -> None:
-    """Put on record what is left to the instructor, or unsaid at the customer's wish."""
+    """Put on record what is left to the instructor, or unsaid at the customer's wish.
+
+    Raises:
+        VersionConflictError: that is not so any longer.
+    """
     decision_id = step.booking.decision_id if step.booking else None
     answers = tuple(message.id for message in step.waiting)
     cause = decision_id or answers[-1]
@@ -67,7 +83,11 @@ async def withhold(context: Context, work: Work, step: Withhold) -> None:
         booking_id=step.booking.id if step.booking else None,
     )
     new = _new(derive_id("withheld", cause, work.version), event, cause)
-    await context.append([new], conversation_id=work.conversation_id)
+    await context.append(
+        [new],
+        conversation_id=work.conversation_id,
+        expected=Expected(work.version, NOT_TO_BE_WITHHELD),
+    )
 
 
 def _new(

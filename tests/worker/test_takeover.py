@@ -6,11 +6,17 @@ import asyncio
 from uuid import UUID
 
 import aiohttp
+import pytest
 
+from frostdesk.errors import VersionConflictError
 from frostdesk.store.database import connect
 from frostdesk.store.forgetting import erase
+from frostdesk.worker import silence
+from frostdesk.worker.attend import attend
+from frostdesk.worker.main import open_context
+from frostdesk.worker.steps import Resume, Withhold, next_step
 from tests.support.bodies import text_message
-from tests.support.desk import Desk
+from tests.support.desk import Desk, running_worker, settings_of
 from tests.support.gates import Gate
 from tests.support.secrets import INSTRUCTOR_TOKEN
 from tests.support.waiting import until
@@ -275,3 +281,50 @@ async def test_a_failure_after_the_instructors_answer_is_none(desk: Desk) -> Non
     await desk.is_idle()
     assert await desk.events("ReplyFailed") == []
     await desk.api.post(f"/conversations/{conversation_id}/retry", 409)
+
+
+async def test_nothing_is_withheld_once_the_assistant_goes_on(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """A worker has found the pause, the instructor ends it: the message is answered after all."""
+    await outside.phone().write("Hello!")
+    await outside.has_events("MessageReceived")
+    conversation_id = await outside.conversation_id()
+    path = f"/conversations/{conversation_id}"
+    await outside.api.post(f"{path}/pause")
+    async with open_context(settings_of(environment)) as context:
+        work = await context.claims.load(conversation_id)
+        assert work is not None
+        step = next_step(work, unsent=())
+        assert isinstance(step, Withhold)
+        await outside.api.post(f"{path}/resume")
+        with pytest.raises(VersionConflictError):
+            await silence.withhold(context, work, step)
+        await attend(context, conversation_id)
+    assert len(await outside.phone().hears()) == 1
+
+
+async def test_start_does_not_outlive_a_later_stop(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """STOP comes while START is being heeded: the last word counts, and silence is kept."""
+    phone = outside.phone()
+    async with running_worker(settings_of(environment)):
+        await phone.write("STOP")
+        await outside.has_events("ReplySent")
+        await outside.is_idle()
+    conversation_id = await outside.conversation_id()
+    await phone.write("START")
+    await outside.has_events("MessageReceived", 2)
+    async with open_context(settings_of(environment)) as context:
+        work = await context.claims.load(conversation_id)
+        assert work is not None
+        step = next_step(work, unsent=())
+        assert isinstance(step, Resume)
+        await phone.write("STOP")
+        await outside.has_events("MessageReceived", 3)
+        with pytest.raises(VersionConflictError):
+            await silence.resume(context, work, step.message)
+        await attend(context, conversation_id)
+    assert await outside.events("AutomationResumed") == []
+    assert len(await phone.heard()) == 1
