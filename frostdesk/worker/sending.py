@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
 from time import perf_counter
 from uuid import UUID
@@ -43,6 +45,9 @@ SELECT CASE type WHEN 'ReplySent' THEN data -> 'whatsapp_ids' END FROM events
 """
 """Nothing where the instructor has asked since that it goes out again."""
 
+CUT_OFF_SECONDS = 2.0
+"""How long a worker that has to end tries to put on record that it was sending."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -70,6 +75,10 @@ async def send(context: Context, work: Work, reply: Unfinished, *, repeat: bool)
         await _send_parts(context, work, reply)
     except OutcomeUnknownError as error:
         await _record_unknown(context, work, reply, str(error), repeat=repeat)
+    except asyncio.CancelledError:
+        if not repeat:  # which is on record
+            await _record_cut_off(context, work, reply)
+        raise
     except (TryAgainError, GiveUpError) as error:
         await fail(context, work, reply, reason=str(error), attempts=attempts_made(error))
 
@@ -171,6 +180,17 @@ async def _record_unknown(
             log.error("outcome of a send unknown", reply_id=str(reply.id), reason=reason)
             return
     log.info("settled by a status meanwhile", reply_id=str(reply.id))
+
+
+async def _record_cut_off(context: Context, work: Work, reply: Unfinished) -> None:
+    """Put on record that a send was begun: whoever takes the conversation next cannot know it."""
+    task = asyncio.current_task()
+    if task is None or not task.cancelling():
+        return  # it is the store that has ended, and takes nothing more
+    recording = _record_unknown(context, work, reply, "the worker had to end", repeat=False)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CUT_OFF_SECONDS):
+            await asyncio.shield(recording)
 
 
 async def _unless_settled(

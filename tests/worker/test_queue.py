@@ -223,3 +223,24 @@ async def test_a_redis_that_falls_silent_holds_nobody_up(
         async with running_worker(settings_of(environment | away)):
             await outside.phone().write("Hello")
             assert len(await outside.phone().hears()) == 1
+
+
+@pytest.mark.usefixtures("quick_settling")
+async def test_a_send_that_is_cut_off_is_not_taken_for_unsent(
+    redis: ArqRedis, outside: Desk, environment: dict[str, str]
+) -> None:
+    """A retry is on its way as its worker ends: the next one waits for word, then repeats it."""
+    await outside.whatsapp(statuses=False, faults=["500", "500", "500", "accepted_then_cut:60"])
+    async with worker_on(redis, environment) as (worker, _):
+        await written(outside)
+        await outside.has_events("ReplyFailed")
+        await outside.is_idle()
+        await outside.api.post(f"/conversations/{await outside.conversation_id()}/retry", 202)
+        assert len(await outside.phone().hears()) == 1
+        await worker.finish(grace=0)
+    await outside.has_events("SendUncertain")
+    async with running_worker(settings_of(environment)):
+        assert len(await outside.phone().hears(2)) == 2
+        await outside.has_events("ReplySent")
+    steps = await outside.events("SendUncertain", "SendRepeated", "ReplySent")
+    assert [step["type"] for step in steps] == ["SendUncertain", "SendRepeated", "ReplySent"]
