@@ -24,7 +24,7 @@ from frostdesk.whatsapp.client import WhatsApp
 from frostdesk.worker.clock import DatabaseClock
 from frostdesk.worker.context import Context
 from frostdesk.worker.queue import QueueWorker
-from frostdesk.worker.sweep import keep_sweeping
+from frostdesk.worker.sweep import Sweep
 
 GRACE_SECONDS = 25.0
 """How long jobs under way may take to end after a signal, below the 30 s that containers give."""
@@ -40,7 +40,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         connect_redis(settings.redis_url, name=WORKER_NAME) as redis,
         open_context(settings) as context,
     ):
-        sweeping = asyncio.create_task(keep_sweeping(context, redis), name="sweep")
+        sweep = Sweep(context, redis)
+        sweeping = asyncio.create_task(sweep.main(), name="sweep")
         listening = asyncio.create_task(_listen(context, redis, stop), name="listen")
         stopping = asyncio.create_task(stop.wait())
         log.info("worker started", holder=str(context.claims.holder))
@@ -48,8 +49,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             (sweeping, listening, stopping), return_when=asyncio.FIRST_COMPLETED
         )
         stop.set()
-        await end(sweeping)
-        await asyncio.gather(sweeping, listening, return_exceptions=True)
+        await asyncio.gather(listening, sweep.finish(grace=GRACE_SECONDS), return_exceptions=True)
+        await end(sweeping)  # which has kept the claims of all that was under way
         with contextlib.suppress(*LOST):
             await abandon(context.pool, holder=context.claims.holder)
         for task in done - {stopping}:
@@ -111,7 +112,7 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not running.done():
-            await worker.finish(grace=GRACE_SECONDS)
+            await _finish(*left, worker)
             await end(running)
         try:
             await running
@@ -122,5 +123,9 @@ async def _listen(context: Context, redis: ArqRedis, stop: asyncio.Event) -> Non
             log.warning("redis is away, the sweep goes on without it", error=repr(error))
             left = [one for one in (*left, worker) if one.is_busy]
             await asyncio.sleep(REDIS_PAUSE_SECONDS)
-    for worker in left:
-        await worker.finish(grace=GRACE_SECONDS)
+    await _finish(*left)
+
+
+async def _finish(*workers: QueueWorker) -> None:
+    """Let them end, within one and the same grace."""
+    await asyncio.gather(*(worker.finish(grace=GRACE_SECONDS) for worker in workers))

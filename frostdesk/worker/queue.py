@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, cast
 from uuid import UUID
 
@@ -204,12 +204,7 @@ class QueueWorker(Worker):
         """Take no more jobs, and give those under way `grace` seconds; then they are cancelled."""
         self.allow_pick_jobs = False
         await self._hear_out()
-        running = set(self.tasks.values())
-        if running:
-            _, late = await asyncio.wait(running, timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await let_end(self.tasks.values(), grace=grace)
 
     async def _hear_out(self) -> None:
         """Let `main` end by itself: what Redis claims for it until then is given back."""
@@ -220,6 +215,16 @@ class QueueWorker(Worker):
                 await enqueue(self.pool, [])
                 await asyncio.wait((self.main_task,))
                 await enqueue(self.pool, [])  # for the others, whose bell that may have been
+
+
+async def let_end(tasks: Iterable[asyncio.Task[None]], *, grace: float) -> None:
+    """Give tasks `grace` seconds to end by themselves; then they are cancelled, and have ended."""
+    running = set(tasks)
+    if running:
+        _, late = await asyncio.wait(running, timeout=grace)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 async def still_queued(redis: ArqRedis, message_ids: list[UUID]) -> set[UUID]:

@@ -14,7 +14,7 @@ from frostdesk.store.database import LOST
 from frostdesk.store.work import find_unfinished
 from frostdesk.worker.attend import attend
 from frostdesk.worker.context import Context
-from frostdesk.worker.queue import still_queued
+from frostdesk.worker.queue import let_end, still_queued
 from frostdesk.worker.steps import SETTLE
 
 BEAT_SECONDS = 5.0
@@ -23,39 +23,57 @@ SWEPT_AT_ONCE = 50
 log = structlog.get_logger(__name__)
 
 
-async def keep_sweeping(context: Context, redis: ArqRedis) -> None:
-    """Every few seconds: keep the claims that are held, then look for what was left behind.
+class Sweep:
+    """Every few seconds: keeps the claims that are held, then looks for what was left behind.
 
-    After the database has been away or its clock was set, one beat passes without a sweep, so that
+    After the database has been away or its clock was set, one beat passes without a search, so that
     workers that are alive can renew their claims and record what they have sent.
     """
-    running: set[asyncio.Task[None]] = set()
-    try:
+
+    def __init__(self, context: Context, redis: ArqRedis) -> None:
+        self._context = context
+        self._redis = redis
+        self._running: set[asyncio.Task[None]] = set()
+        self._searching = True
+
+    async def main(self) -> None:
+        """Go on until cancelled: claims are kept as long as anything is under way."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                await context.renew()
-                context.clock.showed(await context.pool.fetchval("SELECT clock_timestamp()"))
-                found = await _left_behind(context, redis) if context.clock.steady else []
+                found = await self._beat()
             except LOST as error:
                 log.warning("postgresql is away, no sweep", error=repr(error))
-                context.clock.was_away()
-                continue
+                self._context.clock.was_away()
             except asyncpg.PostgresError as error:
                 log.error(  # noqa: TRY400  # it says all; it comes again at every beat
                     "postgresql refuses, no sweep: has `frostdesk init-db` been run?",
                     error=repr(error),
                 )
-                context.clock.was_away()
-                continue
-            for conversation_id in found[: SWEPT_AT_ONCE - len(running)]:
-                task = asyncio.create_task(_attend(context, conversation_id))
-                running.add(task)
-                task.add_done_callback(running.discard)
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+                self._context.clock.was_away()
+            else:
+                self._begin(found)
+
+    async def _beat(self) -> list[UUID]:
+        context = self._context
+        await context.renew()
+        context.clock.showed(await context.pool.fetchval("SELECT clock_timestamp()"))
+        if not (self._searching and context.clock.steady):
+            return []
+        return await _left_behind(context, self._redis)
+
+    def _begin(self, found: list[UUID]) -> None:
+        if not self._searching:  # any longer: nobody would wait for what began now
+            return
+        for conversation_id in found[: SWEPT_AT_ONCE - len(self._running)]:
+            task = asyncio.create_task(_attend(self._context, conversation_id))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def finish(self, *, grace: float) -> None:
+        """Look for no more, and give what is under way `grace` seconds; then it is cancelled."""
+        self._searching = False
+        await let_end(self._running, grace=grace)
 
 
 async def _left_behind(context: Context, redis: ArqRedis) -> list[UUID]:
