@@ -65,9 +65,27 @@ SELECT asked.id, w.work
                              FROM messages
                             WHERE conversation_id = c.id
                               AND status IN ('waiting', 'pending', 'unsettled', 'repeated')) m),
+    'answered', EXISTS (
+        SELECT FROM (SELECT id, version
+                       FROM (SELECT id, version, role, status FROM messages
+                              WHERE conversation_id = c.id
+                                AND status IN ('waiting', 'pending', 'unsettled', 'repeated')
+                              OFFSET 0) u
+                      WHERE role = 'user' AND status = 'waiting'
+                      ORDER BY version DESC LIMIT 1) m
+          JOIN events e ON e.conversation_id = c.id AND e.version > m.version
+         WHERE e.type = 'ReplyGenerated' AND e.data -> 'answers' ->> -1 = m.id::text),
     'bookings', (SELECT coalesce(json_agg(b ORDER BY b.created_at), '[]')
                    FROM (SELECT id, status, created_at,
                                 decision_id IS DISTINCT FROM announced_id AS unannounced,
+                                decision_id IS DISTINCT FROM announced_id AND EXISTS (
+                                    SELECT FROM events d
+                                      JOIN events e ON e.conversation_id = c.id
+                                                   AND e.version > d.version
+                                     WHERE d.id = bookings.decision_id
+                                       AND e.type = 'ReplyGenerated'
+                                       AND e.data ->> 'about' = bookings.decision_id::text
+                                ) AS told,
                                 decision_id,
                                 json_build_object('date', date, 'time', "time",
                                     'duration', duration, 'timezone', timezone,
@@ -154,12 +172,16 @@ class Unfinished(msgspec.Struct, frozen=True):
 
 
 class WorkBooking(msgspec.Struct, frozen=True):
-    """A booking of this conversation, and whether its last decision has yet to be told."""
+    """A booking of this conversation, and whether its last decision has yet to be told.
+
+    `told` says that the log has the notice, though the row is `unannounced`.
+    """
 
     id: UUID
     status: str
     created_at: datetime
     unannounced: bool
+    told: bool
     decision_id: UUID | None
     lesson: Lesson
 
@@ -168,6 +190,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as a worker finds it. `now` is the database's clock; all times have zones.
 
     `failed` are the customer's messages that could not be answered.
+    `answered` says that the log has the reply to the last of those that wait.
     `version` is the head of the stream, `customer_version` that of the customer's last words;
     `taken` are the instructor's confirmed lessons ahead, of every customer.
     With the calls of `filled_at` the customer's minute was full; `tally` counts everybody's.
@@ -187,6 +210,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[HistoryRow, ...]
     failed: tuple[UUID, ...]
     unfinished: tuple[Unfinished, ...]
+    answered: bool
     bookings: tuple[WorkBooking, ...]
     filled_at: datetime | None = None
     tally: Tally = NOTHING
@@ -196,6 +220,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     def waiting(self) -> tuple[Unfinished, ...]:
         """The customer's messages without an answer, oldest first."""
         return tuple(m for m in self.unfinished if m.role == "user" and m.status == "waiting")
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether rows ask for what the log knows as done: somebody has changed them by hand."""
+        return self.answered or any(booking.told for booking in self.bookings)
 
 
 async def load(pool: Pool, conversation_ids: Sequence[UUID], usage: Usage) -> dict[UUID, Work]:

@@ -18,7 +18,7 @@ from frostdesk.store.database import LOST
 from frostdesk.store.work import Unfinished, Work
 from frostdesk.worker import answering, limiting, sending, silence
 from frostdesk.worker.announcing import announce
-from frostdesk.worker.context import Context
+from frostdesk.worker.context import LEFT_ALONE_SECONDS, Context
 from frostdesk.worker.steps import (
     Announce,
     Answer,
@@ -82,6 +82,9 @@ async def _work_through(
         found = None
         certain = unsent | made_since(work, claim.at)
         step = next_step(work, unsent=certain)
+        if step is None and work.contradicted:
+            await _leave_alone(context, token)
+            return
         if isinstance(step, Answer) and (bite := await limiting.bite(context, work)):
             if bite == "deferred":
                 return
@@ -152,6 +155,16 @@ async def _let_go(context: Context, token: object, leaving: Sequence[UUID]) -> b
         return True
     context.held[token] = conversation_id
     return False
+
+
+async def _leave_alone(context: Context, token: object) -> None:
+    """Give the conversation back though its rows ask for more, and look again in a while."""
+    conversation_id = context.held[token]
+    log.error(
+        "rows differ from the log: they ask for what was done. `frostdesk rebuild` puts them right"
+    )
+    context.left_until[conversation_id] = time.monotonic() + LEFT_ALONE_SECONDS
+    await _abandon(context, token, conversation_id)
 
 
 async def _abandon(context: Context, token: object, conversation_id: UUID) -> None:

@@ -25,6 +25,9 @@ LONGEST_PAUSE_SECONDS = 2.0
 SURE_SECONDS = CLAIM_SECONDS - 5.0
 """How long a claim is ours without asking, by our own clock, once it was taken or renewed."""
 
+LEFT_ALONE_SECONDS = 60.0
+"""How long the sweep passes over a conversation in which nothing can be done."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -32,7 +35,8 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     """The edges that the reactions of one worker share, and the conversations that it holds.
 
     `dropped_calls` are the model calls, a conversation, that went into answers dropped since.
-    `sure_until` tells how long each conversation is ours for certain.
+    `sure_until` tells how long each conversation is ours for certain, `left_until` how long the
+    sweep leaves one alone, by our own clock.
     """
 
     settings: Settings
@@ -48,6 +52,7 @@ class Context(msgspec.Struct, kw_only=True, eq=False):
     dropped_calls: dict[UUID, int] = msgspec.field(default_factory=dict)
     renewing: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     sure_until: dict[UUID, float] = msgspec.field(default_factory=dict)
+    left_until: dict[UUID, float] = msgspec.field(default_factory=dict)
 
     def hold(self, token: object, conversation_id: UUID, *, since: float) -> None:
         """Keep a conversation that was claimed not before `since`, by our own clock."""

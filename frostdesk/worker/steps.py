@@ -67,17 +67,19 @@ Step = Send | GiveUpSending | Announce | Answer | Stop | Resume | Withhold
 def next_step(work: Work, *, unsent: Collection[UUID]) -> Step | None:
     """The next thing to do in a conversation, or None where nothing can be done now.
 
-    `unsent` are the replies of which it is certain that they have not left yet.
+    `unsent` are the replies of which it is certain that they have not left yet. What the log knows
+    as answered or told is not done again, whatever its row says.
     """
     for reply in work.unfinished:
         if reply.role == "assistant" and (step := _send(reply, work, unsent)):
             return step
-    if work.waiting and (step := _stop_or_resume(work)):
+    waits = bool(work.waiting) and not work.answered
+    if waits and (step := _stop_or_resume(work)):
         return step
     for booking in work.bookings:
-        if booking.unannounced:
+        if booking.unannounced and not booking.told:
             return Withhold("stopped", booking=booking) if work.stopped else Announce(booking)
-    return _answer(work) if work.waiting else None
+    return _answer(work) if waits else None
 
 
 def _send(reply: Unfinished, work: Work, unsent: Collection[UUID]) -> Step | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from uuid import UUID
 
 import asyncpg
@@ -60,7 +61,9 @@ class Sweep:
         context.clock.showed(await context.pool.fetchval("SELECT clock_timestamp()"))
         if not (self._searching and context.clock.steady):
             return []
-        return await _left_behind(context, self._redis)
+        now = time.monotonic()
+        found = await _left_behind(context, self._redis)
+        return [one for one in found if context.left_until.get(one, 0.0) <= now]
 
     def _begin(self, found: list[UUID]) -> None:
         if not self._searching:  # any longer: nobody would wait for what began now

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from frostdesk.cli.operations import apply_schema
 from frostdesk.store.append import EventStore
@@ -287,3 +288,43 @@ async def test_a_renewal_never_brings_back_a_claim_that_is_given_up(
         await attending
     assert held == [conversation_id]
     assert await outside.pool.fetchval("SELECT count(*) FROM claims") == 0
+
+
+# Rows that somebody has changed by hand
+
+
+@pytest.mark.usefixtures("quick_sweep")
+async def test_a_row_that_asks_for_an_answer_that_was_given_costs_no_call(
+    outside: Desk, environment: dict[str, str]
+) -> None:
+    """The worker says what puts it right, looks away for a while, and answers what comes after."""
+    with capture_logs() as logs:
+        async with running_worker(settings_of(environment)):
+            await outside.phone().write("Hello")
+            await outside.phone().hears()
+            await outside.is_idle()
+            await outside.pool.execute("UPDATE messages SET status = 'waiting' WHERE role = 'user'")
+            await asyncio.sleep(1.5)
+            assert await outside.model_calls() == 1
+            assert len(errors := [e for e in logs if e["log_level"] == "error"]) == 1
+            assert "frostdesk rebuild" in errors[0]["event"]
+            await outside.phone().write("Are you there?")
+            await outside.phone().hears(2)
+            await outside.is_idle()
+    assert await outside.model_calls() == 2
+
+
+@pytest.mark.usefixtures("quick_sweep")
+async def test_a_decision_that_was_told_is_not_told_again(desk: Desk) -> None:
+    """Its row says that nobody has told of it: no call of the model, and no loop."""
+    await desk.phone().write("A lesson on Saturday at 10 for two hours, please")
+    (booking,) = await desk.has_events("BookingProposed")
+    await desk.api.post(f"/bookings/{booking['event_id']}/confirm")
+    await desk.phone().hears(2)
+    await desk.is_idle()
+    calls = await desk.model_calls()
+    await desk.pool.execute("UPDATE bookings SET announced_id = NULL")
+    await asyncio.sleep(1.5)
+    assert await desk.model_calls() == calls
+    assert len(await desk.phone().heard()) == 2
+    assert await desk.pool.fetchval("SELECT count(*) FROM claims") == 0
