@@ -32,19 +32,20 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `handover` is why the customer needs a person, or absent.
 
     `model` is absent where code wrote all of the text. `prompt_hash` is that of the first call's
-    messages, `seconds` the wall-clock time with all waits, `attempts` the number of requests.
+    messages, `seconds` the wall-clock time with all waits, `attempts` the number of requests: all
+    of it nothing where the model was not asked.
     """
 
     text: str
     lessons: tuple[Lesson, ...]
     handover: str | None = None
     language: str
-    model: str | None
-    prompt_hash: str
-    input_tokens: int
-    output_tokens: int
-    seconds: float
-    attempts: int
+    model: str | None = None
+    prompt_hash: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    attempts: int = 0
 
 
 async def draft_reply(model: Model, situation: Situation, *, wait_initial: float = 0.5) -> Draft:
@@ -97,6 +98,22 @@ async def draft_notice(
     if _speaks_of_another(words, lesson, situation):
         _log.warning("notice_written_by_code", reason="the model spoke of another lesson")
         words = ""
+    return msgspec.structs.replace(
+        plain_notice(situation, lesson=lesson, state=state, words=words),
+        model=model.name if words else None,
+        prompt_hash=prompt_hash(messages),
+        **msgspec.structs.asdict(talk.cost()),
+    )
+
+
+def plain_notice(
+    situation: Situation,
+    *,
+    lesson: Lesson,
+    state: Literal["confirmed", "cancelled"],
+    words: str = "",
+) -> Draft:
+    """The same without the model, of which `words` may come: else a plain sentence stands there."""
     language = conversation_language(situation)
     return Draft(
         text=_text(
@@ -106,9 +123,6 @@ async def draft_notice(
         ),
         lessons=(),
         language=language,
-        model=model.name if words else None,
-        prompt_hash=prompt_hash(messages),
-        **msgspec.structs.asdict(talk.cost()),
     )
 
 

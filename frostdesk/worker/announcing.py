@@ -1,11 +1,11 @@
-"""BookingConfirmed or BookingCancelled → model → ReplyGenerated that tells the customer."""
+"""BookingConfirmed or BookingCancelled → model, or code alone → ReplyGenerated that tells of it."""
 
 from __future__ import annotations
 
 from typing import Literal, cast
 from uuid import UUID
 
-from frostdesk.assistant.reply import draft_notice
+from frostdesk.assistant.reply import draft_notice, plain_notice
 from frostdesk.bookings import BOOKING_TYPES
 from frostdesk.errors import VersionConflictError
 from frostdesk.events import derive_id
@@ -20,12 +20,15 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfini
     """Write to the customer what was decided. Returns the notice, or None if it is void.
 
     It is void if a booking of the conversation was decided upon meanwhile: a late word that a
-    lesson is confirmed, after its cancellation, would be a lie.
+    lesson is confirmed, after its cancellation, would be a lie. It is void, too, if the assistant
+    was paused meanwhile, and has no words of its own from then on: code alone writes the notice.
     """
     state = cast("Literal['confirmed', 'cancelled']", booking.status)
-    draft = await draft_notice(
-        context.model, situation_of(context, work), lesson=booking.lesson, state=state
-    )
+    situation = situation_of(context, work)
+    if work.paused:
+        draft = plain_notice(situation, lesson=booking.lesson, state=state)
+    else:
+        draft = await draft_notice(context.model, situation, lesson=booking.lesson, state=state)
     decision_id = cast("UUID", booking.decision_id)
     notice = NewEvent(
         id=derive_id("notice", decision_id),
@@ -38,7 +41,7 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfini
         (appended,) = await context.append(
             [notice],
             conversation_id=work.conversation_id,
-            expected=Expected(work.version, BOOKING_TYPES),
+            expected=Expected(work.version, (*BOOKING_TYPES, "AssistantPaused")),
         )
     except VersionConflictError:
         return None

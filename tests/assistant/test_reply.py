@@ -47,7 +47,7 @@ async def test_words_are_the_reply(model: Model, server: ScriptedServer) -> None
     assert (draft.model, draft.input_tokens, draft.output_tokens) == ("small", 100, 20)
     assert draft.attempts == len(server.bodies) == 1
     assert 0 < draft.seconds < 5
-    assert len(draft.prompt_hash) == 64
+    assert len(draft.prompt_hash or "") == 64
 
 
 async def test_a_tool_call_without_words(model: Model, server: ScriptedServer) -> None:

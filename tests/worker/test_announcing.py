@@ -174,3 +174,24 @@ async def test_outside_the_window_a_decision_is_marked(desk: Desk) -> None:
     await desk.api.post(f"/bookings/{row['id']}/confirm")
     failures = await desk.has_events("ReplyFailed", 2)
     assert all("24-hour" in failure["reason"] for failure in failures)
+
+
+@pytest.mark.parametrize("paused", ["before", "meanwhile"])
+async def test_in_a_pause_the_notice_is_written_by_code(desk: Desk, paused: str) -> None:
+    """The instructor answers alone: the model is not asked, or what it says is dropped."""
+    booking_id = await booked(desk)
+    pause = f"/conversations/{await desk.conversation_id()}/pause"
+    calls = await desk.model_calls()
+    await desk.model(latency=1, faults=[{"text": "The model's own words."}])
+    if paused == "before":
+        await desk.api.post(pause)
+    await desk.api.post(f"/bookings/{booking_id}/confirm")
+    if paused == "meanwhile":
+        await desk.model_is_called(calls + 1)
+        await desk.api.post(pause)
+    text = await told(desk)
+    assert "confirmed" in text
+    assert "10:00" in text
+    assert "own words" not in text
+    assert await desk.model_calls() == calls + (paused == "meanwhile")
+    assert (await desk.events("ReplyGenerated"))[-1].get("model") is None
