@@ -151,7 +151,8 @@ class ReplyFailed(Event, frozen=True, kw_only=True):
 
     `stage` is `model` (no reply could be made for `answers`), `send` or `delivery` (`reply_id`
     could not be brought to the customer), `worker` (workers died over it) or `limit` (the day's
-    budget of model calls is spent).
+    budget of model calls is spent). `attempts` counts, for `model`, the requests to the model that
+    it took, those for dropped answers included.
     """
 
     stage: str

@@ -9,6 +9,7 @@ import msgspec
 
 from frostdesk.assistant.completion import Completion
 from frostdesk.assistant.model import Message, Model, ToolsRefusedError
+from frostdesk.errors import FrostDeskError
 from frostdesk.retry import with_retries
 
 
@@ -43,8 +44,16 @@ class Talk:
     async def ask(self) -> Completion:
         """The model's next answer, after up to three attempts; without tools where it takes none.
 
-        Raises what the last attempt raised: TryAgainError or GiveUpError.
+        Raises what the last attempt raised: TryAgainError or GiveUpError; `attempts_made` tells of
+        all attempts since the talk began.
         """
+        try:
+            return await self._ask()
+        except FrostDeskError as error:
+            vars(error)["attempts"] = self._attempts
+            raise
+
+    async def _ask(self) -> Completion:
         try:
             completion = await with_retries(self._attempt, wait_initial=self._wait_initial)
         except ToolsRefusedError:

@@ -46,16 +46,17 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
             longer once `dropped` answers are enough.
     """
     answers = tuple(message.id for message in work.waiting)
+    calls = context.dropped_calls.pop(work.conversation_id, 0)
     try:
         async with shown_as_typing(context, work):
             draft = await draft_reply(context.model, situation_of(context, work))
     except (TryAgainError, GiveUpError) as error:
-        failure = ReplyFailed(
-            stage="model", reason=str(error), attempts=attempts_made(error), answers=answers
-        )
-        await fail(context, work, failure)
+        calls += attempts_made(error)
+        failure = ReplyFailed(stage="model", reason=str(error), attempts=calls, answers=answers)
+        if not await fail(context, work, failure):
+            context.dropped_calls[work.conversation_id] = calls
         return None
-    calls = draft.attempts + context.dropped_calls.pop(work.conversation_id, 0)
+    calls += draft.attempts
     reply_id = derive_id("reply", answers[-1])
     stale_by = STALE if dropped < DROPPED_AT_MOST else TAKEN_OVER
     try:
@@ -72,10 +73,10 @@ async def answer(context: Context, work: Work, *, dropped: int) -> Unfinished | 
     return just_made(work, reply_id, draft.text) if appended[0].is_new else None
 
 
-async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
-    """Record that messages have no answer, for the instructor to see.
+async def fail(context: Context, work: Work, failure: ReplyFailed) -> bool:
+    """Record that messages have no answer, for the instructor to see; false if that is not so.
 
-    Nothing is recorded where somebody has taken over meanwhile: they may have an answer by now.
+    Somebody has taken over meanwhile then: they may have an answer by now.
     """
     event_id = derive_id("failed", failure.stage, failure.answers[-1], work.version)
     new = NewEvent(
@@ -93,7 +94,7 @@ async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
         )
     except VersionConflictError:
         log.info("the conversation was taken over, no failure is recorded", stage=failure.stage)
-        return
+        return False
     log.error(
         "no answer",
         event_id=str(event_id),
@@ -101,6 +102,7 @@ async def fail(context: Context, work: Work, failure: ReplyFailed) -> None:
         reason=failure.reason,
         attempts=failure.attempts,
     )
+    return True
 
 
 def situation_of(context: Context, work: Work) -> Situation:

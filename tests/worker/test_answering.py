@@ -312,3 +312,14 @@ async def test_of_two_answers_one_counts(outside: Desk, environment: dict[str, s
     assert len(await outside.events("ReplyGenerated")) == 1
     (proposal,) = await outside.events("BookingProposed")
     assert proposal["lesson"]["time"] == "10:00:00"
+
+
+async def test_a_failure_tells_of_every_call(desk: Desk) -> None:
+    """The rounds before the one that failed count, and the calls for an answer that was dropped."""
+    await desk.model(latency=0.5)
+    await desk.phone().write("Hello")
+    await desk.model_is_called()
+    await desk.model(faults=[turn(None, {"nothing": 1}), "429:0.01", "400"])
+    await desk.phone().write("A lesson, please")
+    (failure,) = await desk.has_events("ReplyFailed")
+    assert failure["attempts"] == await desk.model_calls() == 4
