@@ -185,6 +185,11 @@ class WorkBooking(msgspec.Struct, frozen=True):
     decision_id: UUID | None
     lesson: Lesson
 
+    @property
+    def untold(self) -> bool:
+        """Whether the customer is to be told, by the row and by the log."""
+        return self.unannounced and not self.told
+
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation as a worker finds it. `now` is the database's clock; all times have zones.

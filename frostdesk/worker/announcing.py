@@ -16,8 +16,12 @@ from frostdesk.worker.context import Context
 from frostdesk.worker.steps import just_made
 
 
-async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfinished | None:
+async def announce(
+    context: Context, work: Work, booking: WorkBooking, *, by_code: bool = False
+) -> Unfinished | None:
     """Write to the customer what was decided. Returns the notice, or None if it is void.
+
+    The model is asked for a sentence, unless code alone is to write it.
 
     It is void if a booking of the conversation was decided upon meanwhile: a late word that a
     lesson is confirmed, after its cancellation, would be a lie. It is void, too, if the assistant
@@ -25,7 +29,7 @@ async def announce(context: Context, work: Work, booking: WorkBooking) -> Unfini
     """
     state = cast("Literal['confirmed', 'cancelled']", booking.status)
     situation = situation_of(context, work)
-    if work.paused:
+    if work.paused or by_code:
         draft = plain_notice(situation, lesson=booking.lesson, state=state)
     else:
         draft = await draft_notice(context.model, situation, lesson=booking.lesson, state=state)

@@ -138,13 +138,20 @@ async def _take(context: Context, work: Work, step: Step | None, dropped: int) -
 
 
 async def _set_aside(context: Context, conversation_id: UUID, reason: str) -> None:
-    """Leave to a person what neither an answer nor a failure has come of."""
+    """Leave to a person what neither an answer nor a failure has come of.
+
+    What the instructor has decided is told by code alone: it is the customer who has to know.
+    """
     work = await context.claims.load(conversation_id)
-    if work is None or not work.waiting:
+    if work is None:
         return
-    answers = tuple(message.id for message in work.waiting)
-    failure = ReplyFailed(stage="worker", reason=reason, attempts=ATTEMPTS, answers=answers)
-    await answering.fail(context, work, failure)
+    if work.waiting and not work.answered:
+        answers = tuple(message.id for message in work.waiting)
+        failure = ReplyFailed(stage="worker", reason=reason, attempts=ATTEMPTS, answers=answers)
+        await answering.fail(context, work, failure)
+    for booking in work.bookings:
+        if booking.untold and not work.stopped:
+            await announce(context, work, booking, by_code=True)
 
 
 async def _let_go(context: Context, token: object, leaving: Sequence[UUID]) -> bool:

@@ -77,7 +77,7 @@ def next_step(work: Work, *, unsent: Collection[UUID]) -> Step | None:
     if waits and (step := _stop_or_resume(work)):
         return step
     for booking in work.bookings:
-        if booking.unannounced and not booking.told:
+        if booking.untold:
             return Withhold("stopped", booking=booking) if work.stopped else Announce(booking)
     return _answer(work) if waits else None
 

@@ -195,3 +195,25 @@ async def test_in_a_pause_the_notice_is_written_by_code(desk: Desk, paused: str)
     assert "own words" not in text
     assert await desk.model_calls() == calls + (paused == "meanwhile")
     assert (await desk.events("ReplyGenerated"))[-1].get("model") is None
+
+
+@pytest.mark.usefixtures("quick_sweep")
+async def test_a_decision_that_kills_workers_is_told_by_code(
+    outside: Desk, environment: dict[str, str], redis_url: str
+) -> None:
+    """Three workers have ended over the notice: the next one asks no model, and it is told."""
+    settings = settings_of(environment)
+    async with running_worker(settings):
+        booking_id = await booked(outside)
+    calls = await outside.model_calls()
+    await outside.api.post(f"/bookings/{booking_id}/confirm")
+    flush(redis_url)
+    await outside.pool.execute(
+        "INSERT INTO claims (conversation_id, holder, until, attempts)"
+        " SELECT id, gen_random_uuid(), now() - interval '1 s', 3 FROM conversations"
+    )
+    async with running_worker(settings):
+        assert "confirmed" in await told(outside)
+        await outside.is_idle()
+    assert await outside.model_calls() == calls
+    assert len(await outside.phone().heard()) == 2
