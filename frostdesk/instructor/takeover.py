@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import asyncpg
+
 from frostdesk.doorbell import Job, generate_reply_job, send_reply_job
 from frostdesk.errors import ConflictError, RefusedError, VersionConflictError
 from frostdesk.events import AssistantPaused, AssistantResumed, InstructorWrote, derive_id
@@ -11,12 +13,13 @@ from frostdesk.store.append import EventStore, Expected, NewEvent
 from frostdesk.store.database import Pool
 from frostdesk.store.reading import get_conversation
 from frostdesk.store.rows import Conversation
+from frostdesk.wording.optout import wants_messages_again, wants_no_messages
 
 LONGEST_TEXT = 12_000
 """Characters; WhatsApp takes 4,096 a message, and the sender splits."""
 
 UNANSWERED = """
-SELECT id FROM messages
+SELECT id, status, content FROM messages
  WHERE conversation_id = $1 AND status = ANY ($2::text[]) AND role = 'user'
  ORDER BY version
 """
@@ -35,7 +38,8 @@ async def write(
 ) -> tuple[UUID, list[Job]]:
     """Write to the customer. Returns the message's id, and the job that sends it.
 
-    Whatever has no answer yet counts as answered by it. Repeating it with the same idempotency
+    Whatever has no answer yet counts as answered by it, but for a STOP or START that a worker has
+    yet to heed. Repeating it with the same idempotency
     `key` writes nothing more.
 
     Raises:
@@ -50,7 +54,8 @@ async def write(
     await _living(pool, conversation_id)
     rows = await pool.fetch(UNANSWERED, conversation_id, ["waiting", "held", "failed"])
     message_id = derive_id("instructor", conversation_id, key)
-    event = InstructorWrote(text=clean, answers=tuple(row["id"] for row in rows))
+    answers = tuple(row["id"] for row in rows if not _is_yet_to_be_heeded(row))
+    event = InstructorWrote(text=clean, answers=answers)
     await _append(store, conversation_id, message_id, event)
     if await pool.fetchval(WRITTEN, message_id) != clean:
         raise ConflictError("This Idempotency-Key belongs to another text, written before.")
@@ -95,6 +100,11 @@ async def resume(pool: Pool, store: EventStore, conversation_id: UUID) -> list[J
         except VersionConflictError:
             continue
         return [generate_reply_job(conversation_id, answers[-1], "")] if answers else []
+
+
+def _is_yet_to_be_heeded(row: asyncpg.Record) -> bool:
+    text = row["content"]
+    return row["status"] == "waiting" and (wants_no_messages(text) or wants_messages_again(text))
 
 
 async def _living(pool: Pool, conversation_id: UUID) -> Conversation:

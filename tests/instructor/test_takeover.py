@@ -1,11 +1,11 @@
-"""The instructor lets the assistant go on, while workers withhold what they find."""
+"""The instructor writes, or lets the assistant go on, while workers and customers do not wait."""
 
 from __future__ import annotations
 
 import pytest
 
 from frostdesk.events import AnswerWithheld, AssistantPaused
-from frostdesk.instructor.takeover import resume
+from frostdesk.instructor.takeover import resume, write
 from frostdesk.store.append import Appended, EventStore
 from frostdesk.store.database import Pool
 from tests.factories import new, received
@@ -35,3 +35,15 @@ async def test_what_is_withheld_just_then_is_brought_back_too(
     )
     assert row is not None
     assert tuple(row) == ("waiting", False)
+
+
+@pytest.mark.parametrize("word", ["STOP", "Start"])
+async def test_a_stop_that_waits_is_not_answered_by_words(
+    pool: Pool, store: EventStore, word: str
+) -> None:
+    """It asks for something to be done, which a worker has yet to do; the rest is answered."""
+    question, wish = received("A lesson on Saturday?"), received(word)
+    (appended, _) = await store.append([question, wish])
+    await write(pool, store, appended.conversation_id, text="I am here.", key="1")
+    rows = await pool.fetch("SELECT id FROM messages WHERE status = 'waiting'")
+    assert [row["id"] for row in rows] == [wish.id]
