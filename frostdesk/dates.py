@@ -1,19 +1,13 @@
 """The names of weekdays and months in every shipped language (Unicode's CLDR, through Babel)."""
 
-import unicodedata
 from collections.abc import Mapping
 
 from babel.dates import get_day_names, get_month_names
 
+from frostdesk.folding import fold
+
 LANGUAGES = ("en", "de", "fr", "it", "es", "nl", "pt")
 """The languages that lines written by code exist in, as ISO 639-1 codes."""
-
-
-def fold(text: str) -> str:
-    """The text in lower case, without accents, digits and apostrophes plain."""
-    straight = text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    decomposed = unicodedata.normalize("NFKD", straight)
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _key(name: str) -> str:

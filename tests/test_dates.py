@@ -2,7 +2,7 @@
 
 import pytest
 
-from frostdesk.dates import MONTHS, WEEKDAYS, fold, month_meant, weekdays_meant
+from frostdesk.dates import MONTHS, WEEKDAYS, month_meant, weekdays_meant
 
 
 def test_full_names_mean_one_day_each() -> None:
@@ -30,8 +30,3 @@ def test_reads_weekdays(word: str, days: set[int]) -> None:
 def test_reads_months() -> None:
     """A month is known by name and by abbreviation."""
     assert [month_meant(word) for word in ("Februar", "févr.", "agosto", "Dec")] == [2, 2, 8, 12]
-
-
-def test_folds() -> None:
-    """Case, accents and full-width digits make no difference."""
-    assert fold("À \uff11\uff10 Uhr, für DREISSIG") == "a 10 uhr, fur dreissig"

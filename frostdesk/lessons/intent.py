@@ -7,7 +7,8 @@ from functools import lru_cache
 
 import msgspec
 
-from frostdesk.dates import fold, weekdays_meant
+from frostdesk.dates import weekdays_meant
+from frostdesk.folding import fold
 from frostdesk.lessons import phrases
 from frostdesk.lessons.checking import LessonRequest
 from frostdesk.lessons.mentions import Mentions, read_sentence

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from frostdesk.dates import LANGUAGES, fold, folded_names
+from frostdesk.dates import LANGUAGES, folded_names
+from frostdesk.folding import fold
 
 DEFAULT = "en"
 """The language where none can be told."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 
-from frostdesk.dates import fold
+from frostdesk.folding import fold
 
 STOP: Mapping[str, tuple[str, ...]] = {
     "en": ("stop", "stopall", "unsubscribe"),
