@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 from typing import Any
@@ -177,18 +178,22 @@ async def test_outside_the_window_a_decision_is_marked(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("paused", ["before", "meanwhile"])
-async def test_in_a_pause_the_notice_is_written_by_code(desk: Desk, paused: str) -> None:
+async def test_in_a_pause_the_notice_is_written_by_code(
+    desk: Desk, to_model: Gate, paused: str
+) -> None:
     """The instructor answers alone: the model is not asked, or what it says is dropped."""
     booking_id = await booked(desk)
     pause = f"/conversations/{await desk.conversation_id()}/pause"
     calls = await desk.model_calls()
-    await desk.model(latency=1, faults=[{"text": "The model's own words."}])
+    await desk.model(faults=[{"text": "The model's own words."}])
+    to_model.hold(b"chat.completion")
     if paused == "before":
         await desk.api.post(pause)
     await desk.api.post(f"/bookings/{booking_id}/confirm")
     if paused == "meanwhile":
-        await desk.model_is_called(calls + 1)
+        await asyncio.wait_for(to_model.holding.wait(), 10)
         await desk.api.post(pause)
+    to_model.release()
     text = await told(desk)
     assert "confirmed" in text
     assert "10:00" in text
